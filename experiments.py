@@ -1,0 +1,17 @@
+"""Paths, and every experiment by its integer ID: the file to edit first.
+
+    python experiments.py                              writes experiment_lookup.txt (ID and name of every experiment)
+    python experiments.py --list [--study=NAME]        prints them as a table
+
+A new study is a file in tfprune/studies and a line in STUDIES. IDs are append-only (docs/architecture.md lists the ranges).
+"""
+import itertools
+
+from tfprune.registry import Registry
+from tfprune.studies import frivolous_units
+
+RESULTS_DIR = "results"
+DATA_DIR = "datasets"
+
+STUDIES = (frivolous_units,)
+REGISTRY = Registry(itertools.chain.from_iterable(study.experiments() for study in STUDIES))
