@@ -7,6 +7,7 @@ A new study is a file in tfprune/studies and a line in STUDIES. IDs are append-o
 """
 import itertools
 
+from tfprune import flags
 from tfprune.registry import Registry
 from tfprune.studies import frivolous_units
 
@@ -15,3 +16,18 @@ DATA_DIR = "datasets"
 
 STUDIES = (frivolous_units,)
 REGISTRY = Registry(itertools.chain.from_iterable(study.experiments() for study in STUDIES))
+
+
+def main(positional):
+    """Writes the lookup file into the current folder."""
+    from tfprune import files
+
+    if positional:
+        raise flags.UserError(f"argument {positional[0]}: this script takes none; --list prints the table")
+    files.write("experiment_lookup.txt", REGISTRY.lookup())
+    print(f"wrote experiment_lookup.txt: {len(REGISTRY)} experiments")
+
+
+if __name__ == "__main__":
+    flags.define_list()
+    flags.run(main, REGISTRY)

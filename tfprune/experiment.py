@@ -97,6 +97,7 @@ class Measure:
     amounts: int = setting(7, low=2)
     kinds: tuple = setting(("knockout", "noise", "targeted"), choices=KINDS)
     fidelity: str = setting("corrected", choices=("corrected", "original"))
+    streaming: bool = setting(False)  # redundancy over every row of every example, nothing stored
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,10 @@ class Experiment:
         content = {"seed": self.seed, "fidelity": self.fidelity} | changed
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def seed_for(self, purpose):
+        """A 31-bit seed for one purpose ("init/conv1", "order"): a new consumer of randomness moves no other one."""
+        return derive_seed(self.seed, purpose)
+
     def trained_hash(self):
         """The hash of all that decides the trained weights."""
         return self.config_hash(groups=("dataset", "dnn", "hyper", "training"))
@@ -147,6 +152,12 @@ QUIRKS = {
     "training.learning_rates": "original", "training.decayed_kernels": "hidden_dense", "training.mse": "broadcast",
     "measure.fidelity": "original",
 }
+
+
+def derive_seed(seed, *purpose):
+    """A 31-bit integer that depends on the seed and on what it is for, the same on every machine."""
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 def non_defaults(group):

@@ -3,13 +3,36 @@
 tfprune is Keras 2 (`tf_keras`): tensorflow-model-optimization refuses Keras 3 models, and it writes TF_USE_LEGACY_KERAS=1 into the
 environment when imported, so that import order would otherwise decide which Keras a process gets.
 """
+import contextlib
 import os
+import sys
+import tempfile
 
 if os.environ.setdefault("TF_USE_LEGACY_KERAS", "1") not in ("1", "true", "True"):
     raise ImportError(f"TF_USE_LEGACY_KERAS={os.environ['TF_USE_LEGACY_KERAS']}: tfprune needs Keras 2; unset it or set it to 1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes are no news to our users; warnings stay
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import tensorflow as tf  # noqa: E402
-import tf_keras as keras  # noqa: E402
+
+@contextlib.contextmanager
+def _quiet():
+    """Holds back what TensorFlow's libraries print while loading (no log level silences them); shown only if loading fails."""
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+with _quiet():
+    import tensorflow as tf
+    import tf_keras as keras
 
 __all__ = ["keras", "tf"]

@@ -1,0 +1,30 @@
+# make install   the environment .venv (Python 3.11 to 3.13), with the versions that are known to work together
+# make demo      the width study at laptop scale: trains five nets, measures them, writes tables and figures
+# make test      lint and all tests
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+BIN := .venv/bin
+DEMO := --experiment_ids=9002-9006
+
+.PHONY: install demo test
+install: .venv/installed
+
+.venv/installed: setup.py constraints.txt
+	@for python in $(PYTHONS); do $$python -c '$(SUPPORTED)' 2>/dev/null && found=$$python && break; done; \
+	if [ -z "$$found" ]; then echo "tfprune needs Python 3.11, 3.12 or 3.13; name yours: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; fi; \
+	echo "installing into .venv (a minute or two) with $$found" && $$found -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: install
+	@$(BIN)/python train.py $(DEMO)
+	@$(BIN)/python get_activations.py $(DEMO)
+	@$(BIN)/python get_redundancy.py $(DEMO)
+	@$(BIN)/python get_robustness.py $(DEMO)
+	@$(BIN)/python pkl2csv_redundancy.py $(DEMO)
+	@$(BIN)/python pkl2csv_robustness.py $(DEMO)
+	@$(BIN)/python report.py $(DEMO)
+
+test: install
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest

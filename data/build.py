@@ -1,0 +1,50 @@
+"""Build the TFRecords of a data set; those that exist are left alone.
+
+    python -m data.build --dataset=cifar10
+    python -m data.build --dataset=linear --set dataset.dimension=10000 --set dataset.num_train=100000
+"""
+import json
+
+from absl import flags
+
+import data
+from tfprune.experiment import Dataset, Experiment, UserError, override
+from tfprune.flags import run
+
+FLAGS = flags.FLAGS
+
+
+def main(positional):
+    """Builds what the flags ask for and says where it is."""
+    if positional:
+        raise UserError(f"argument {positional[0]}: not a flag; name the data set with --dataset={'|'.join(data.SOURCES)}")
+    foreign = [text for text in FLAGS.set if not text.strip().startswith("dataset.")]
+    if foreign:
+        raise UserError(f"--set {foreign[0]}: only dataset.FIELD=VALUE decides the records")
+    asked = Experiment(0, "build", "data", dataset=Dataset(FLAGS.dataset))
+    dataset = override(asked, FLAGS.set, fidelity=FLAGS.fidelity).dataset
+    report(data.ensure(dataset, FLAGS.data_dir, FLAGS.overwrite))
+
+
+def report(folder):
+    """Prints how many examples of each class are in which part, and the folder of the records."""
+    meta = json.loads((folder / data.records.META).read_text())
+    for split in data.records.SPLITS:
+        summary = meta["splits"][split]
+        classes = f", by class {summary['label_counts']}" if meta["label_dtype"] == "int64" else ""
+        print(f"{split}: {summary['count']} examples{classes}")
+    print(folder)
+
+
+def define_data_flags():
+    """Defines --data_dir and --overwrite."""
+    flags.DEFINE_string("data_dir", "datasets", "folder of the raw data and of the records made from them")
+    flags.DEFINE_bool("overwrite", False, "build records that exist again")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_enum("dataset", "cifar10", list(data.SOURCES), "data source: " + ", ".join(data.SOURCES))
+    flags.DEFINE_multi_string("set", [], "override of a data setting, repeatable: --set dataset.limit=1000")
+    flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original: the original's overlapping split")
+    define_data_flags()
+    run(main)

@@ -1,0 +1,35 @@
+"""Packaging of tfprune: `pip install .` for the library, extras for what only some users need (docs/architecture.md has the reasons)."""
+from setuptools import find_packages, setup
+
+setup(
+    name="tfprune",
+    version="0.1.0",
+    description="Which parts of a neural network does it really need? Pruning, supermask and redundancy studies for TensorFlow 2 / Keras",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["tfprune", "tfprune.*"]),
+    install_requires=[
+        "tensorflow>=2.18,<2.22",
+        "tf-keras>=2.18,<2.22",
+        "tensorflow-model-optimization>=0.8.1",
+        "tensorflow-datasets>=4.9.7",
+        "importlib_resources",
+        "tensorboard",
+        "absl-py",
+        "numpy>=2",
+        "pandas",
+        "matplotlib",
+        "scikit-learn",
+        "tqdm",
+    ],
+    extras_require={
+        "report": ["plotly"],
+        "ray": ["ray"],
+        "torch": ["torch"],
+        "notebooks": ["jupyter"],
+        "gpu": ["tensorflow[and-cuda]"],
+        "test": ["pytest", "ruff", "pillow"],
+    },
+)

@@ -1,0 +1,150 @@
+"""Every net: parameter counts of the original, starting values, unit layers, and a conformance table over all that is registered."""
+import numpy as np
+import pytest
+
+import tfprune
+from experiments import REGISTRY
+from tests.conftest import shared
+from tfprune.experiment import UserError, override
+from tfprune.keras import keras, tf
+from tfprune.layers.dropout import Dropout
+from tfprune.layers.initializers import activation, kernel_initializer
+from tfprune.layers.lrn import LocalResponseNormalization
+from tfprune.models import MODELS, build_model, input_shape
+
+LINEAR = ["dataset.dimension=12"]
+REGRESSION = ["hyper.mse=true", "dataset.regression=true"]
+# One experiment for every net of MODELS; a new net needs a line here (test_table_is_complete).
+TABLE = {
+    "Alexnet": override(REGISTRY[2], ["hyper.drop_train=0.5"]),
+    "Alexnet_digits": REGISTRY[9002],
+    "MLP1": override(REGISTRY[247], LINEAR),
+    "MLP1_linear": override(REGISTRY[247], [*LINEAR, "dnn.name=MLP1_linear"]),
+    "MLP1_regression": override(REGISTRY[247], [*LINEAR, *REGRESSION, "dnn.name=MLP1_regression"]),
+    "MLP1_linear_regression": override(REGISTRY[247], [*LINEAR, *REGRESSION, "dnn.name=MLP1_linear_regression"]),
+    "MLP3": override(REGISTRY[247], [*LINEAR, "dnn.name=MLP3"]),
+}
+
+
+def test_table_is_complete():
+    assert set(TABLE) == set(MODELS)
+
+
+def examples(experiment, count):
+    return np.random.default_rng(0).normal(size=(count, *input_shape(experiment))).astype("float32")
+
+
+@pytest.fixture(params=sorted(TABLE))
+def experiment(request):
+    return TABLE[request.param]
+
+
+def test_builds_the_same_net_from_the_same_seed_only(experiment):
+    weights, again = (build_model(experiment).get_weights() for _ in range(2))
+    other = build_model(override(experiment, seed=5)).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
+    kernels = [i for i, weight in enumerate(weights) if weight.ndim > 1]
+    assert all(not np.array_equal(weights[i], other[i]) for i in kernels)
+
+
+def test_one_example_equals_its_row_of_a_batch_also_compiled(experiment):
+    model, images = build_model(experiment), examples(experiment, 5)
+    whole = model(images).numpy()
+    assert whole.dtype == np.float32 and whole.shape == (5, model.output_shape[-1])
+    np.testing.assert_allclose(tf.function(model)(images[:1])[0], whole[0], rtol=1e-4, atol=1e-5)
+
+
+def test_restores_from_a_checkpoint(experiment, tmp_path):
+    model, images = build_model(experiment), examples(experiment, 3)
+    path = tf.train.Checkpoint(model=model).save(str(tmp_path / "c"))
+    other = build_model(override(experiment, seed=9))
+    tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched()
+    np.testing.assert_array_equal(model(images), other(images))
+
+
+def test_unit_layers_hold_every_hidden_unit(experiment):
+    model = build_model(experiment)
+    names = tfprune.unit_layers(model)
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    assert [model.get_layer(name).output.shape[-1] for name in names] == [layer.kernel.shape[-1] for layer in kernels[:-1]]
+    assert model.layers[-1].name not in names
+
+
+@pytest.mark.parametrize(("experiment_id", "count"), [
+    (2, 438_746), (3, 1_749_930), (4, 6_989_642), (5, 27_938_442), (6, 111_713_546), (247, 418), (297, 834), (347, 1_666), (397, 3_330),
+    (447, 6_658), (497, 320_098), (547, 640_194), (597, 1_280_386), (647, 2_560_770), (697, 5_121_538)])
+def test_parameter_counts(experiment_id, count):  # facts 2.5
+    model = build_model(REGISTRY[experiment_id])
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
+
+
+@pytest.mark.parametrize(("init_type", "conv1", "fc3"), [
+    (0, .028427, .010921), (1, .049237, .018916), (2, .163299, .011049), (3, .282843, .019137), (4, .115470, .007812), (5, .2, .013532)])
+def test_initial_values_of_alexnet(init_type, conv1, fc3):  # G14: standard deviation (normal) or limit (uniform)
+    for shape, expected in (((5, 5, 3, 96), conv1), ((16384, 384), fc3)):
+        values = kernel_initializer(init_type, seed=1)(shape).numpy()
+        measured = abs(values).max() if init_type % 2 else values.std()
+        assert measured == pytest.approx(expected, rel=.03)
+        assert init_type % 2 or abs(values).max() < 2.3 * expected, "the normal ones are truncated"
+
+
+def test_initial_values_of_the_mlp_and_biases():
+    hidden, hidden_bias, output, output_bias = build_model(override(REGISTRY[597], ["hyper.init_factor=10"])).get_weights()
+    assert hidden.std() == pytest.approx(1e-2 * .8796, rel=.01), "TF1's truncated normal is not corrected for the truncation"
+    assert output.std() == pytest.approx(1e-1 * .8796, rel=.1)
+    assert not hidden_bias.any() and not output_bias.any()
+    alexnet = build_model(REGISTRY[2])
+    biases = [float(alexnet.get_layer(name).bias[0]) for name in ("conv1", "conv2", "fc3", "fc4", "softmax_linear")]
+    np.testing.assert_allclose(biases, [0, .1, .1, .1, 0], rtol=1e-6)
+
+
+def test_local_response_normalisation():
+    layer = LocalResponseNormalization()
+    channels = tf.constant([[[[100., 200., 300., 400., 500.]]]])
+    np.testing.assert_allclose(layer(channels)[0, 0, 0], [36.74196, 46.473618, 46.530243, 62.827312, 82.780014], rtol=1e-5)  # G11
+    images = tf.constant(np.random.default_rng(0).normal(size=(2, 4, 4, 24)).astype("float32") * 100)
+    wide = LocalResponseNormalization()
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(images)
+        ours, theirs = wide(images), tf.nn.lrn(images, 2, 1.0, 2e-5, 0.75)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(tape.gradient(ours, images), tape.gradient(theirs, images), rtol=1e-3, atol=1e-5)
+
+
+def test_activation_functions():  # G21
+    values = [float(activation(code)(tf.constant(-1.))) for code in range(6)]
+    np.testing.assert_allclose(values, [0, -.2, -.632121, -1.111331, .268941, -.761594], rtol=1e-5)
+
+
+def test_dropout_keeps_its_share_and_its_place_in_a_checkpoint(tmp_path):
+    layer, ones = Dropout(.25, seed=3), tf.ones([1, 40_000])
+    kept = layer(ones, training=True).numpy()
+    assert (kept > 0).mean() == pytest.approx(.75, abs=.01) and kept.max() == pytest.approx(1 / .75)
+    assert layer(ones, training=False) is ones
+    path = tf.train.Checkpoint(layer=layer).save(str(tmp_path / "c"))
+    following = layer(ones, training=True).numpy()
+    resumed = Dropout(.25, seed=3)
+    tf.train.Checkpoint(layer=resumed).restore(path)
+    np.testing.assert_array_equal(resumed(ones, training=True), following)
+
+
+@pytest.mark.parametrize(("experiment_id", "settings", "says"), [
+    (0, [], "only prepares data"), (217, [], "ResNet_cifar is not available"), (4000, [], "ResNet18 is not available"),
+    (247, ["hyper.mse=true"], "go together"), (2, ["dnn.name=MLP1"], "does not fit"), (247, ["dnn.name=Alexnet"], "does not fit")])
+def test_what_cannot_be_built_says_so(experiment_id, settings, says):
+    with pytest.raises(UserError, match=says):
+        build_model(override(REGISTRY[experiment_id], settings))
+
+
+def test_alexnet_computes_what_the_original_computed():
+    golden = np.load(shared("golden/frivolous_units/alexnet.npz"))
+    model = original_weights(build_model(REGISTRY[2]), golden)
+    np.testing.assert_allclose(model(golden["resized"]), golden["logits"][:4], atol=1e-4)
+
+
+def original_weights(model, golden):
+    """Puts the original's trained weights into our net."""
+    for layer in model.layers:
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+            layer.set_weights([golden[f"weight/{layer.name}/weights"], golden[f"weight/{layer.name}/biases"]])
+    return model

@@ -1,0 +1,27 @@
+"""tfprune: which parts of a neural network does it really need?
+
+The names below are the library's face. Each is imported from its module when first used, so that `import tfprune` costs nothing and
+`--help` answers before TensorFlow would have loaded.
+"""
+import importlib
+
+_FACE = {
+    "build_model": "tfprune.models",
+    "unit_layers": "tfprune.units.graph",
+    "activations": "tfprune.units.activations",
+    "redundancy": "tfprune.units.redundancy",
+    "robustness": "tfprune.units.robustness",
+    "UserError": "tfprune.experiment",
+    "override": "tfprune.experiment",
+}
+__all__ = sorted(_FACE)
+
+
+def __getattr__(name):
+    if name not in _FACE:
+        raise AttributeError(f"module 'tfprune' has no attribute '{name}'; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_FACE[name]), name)
+
+
+def __dir__():
+    return __all__

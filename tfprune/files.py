@@ -1,0 +1,71 @@
+"""Files that are either whole or not there: written beside their place, flushed to disk, then renamed."""
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+
+from tfprune.experiment import UserError
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """A temporary path beside `path`; renamed to it when the block ends well, removed otherwise."""
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part" + path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def write(path, content):
+    """Writes bytes or text atomically."""
+    with atomic(path) as temporary, open(temporary, "wb") as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path, value):
+    """Writes a value as indented JSON with sorted keys, atomically."""
+    write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path):
+    """The value in a JSON file; UserError naming the file where it is damaged."""
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (ValueError, UnicodeDecodeError):
+        raise UserError(f"{path}: damaged (not JSON); remove it and run the stage again") from None
+
+
+def writable_folder(path, flag):
+    """Creates the folder where it is missing; UserError naming the flag where nothing can be written in it."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        handle, probe = tempfile.mkstemp(prefix=".probe", dir=path)
+        os.close(handle)
+        os.unlink(probe)
+    except OSError as error:
+        raise UserError(f"{flag}={path}: cannot write there ({error.strerror}); give a folder that you may write to") from None
+    return pathlib.Path(path)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,96 @@
+"""The flags that all scripts share, and how a mistake becomes one line on stderr and exit status 2."""
+import sys
+
+from absl import flags
+
+from tfprune.experiment import UserError, override
+
+FLAGS = flags.FLAGS
+
+
+def define(results_dir="results", data_dir="datasets"):
+    """Defines the shared flags; a script calls it once, before `run`."""
+    flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too: train.py 3")
+    flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002")
+    flags.DEFINE_string("results_dir", results_dir, "folder of the results")
+    flags.DEFINE_string("data_dir", data_dir, "folder of the raw data and of the records made from them")
+    flags.DEFINE_integer("seed", None, "another seed of training; replaces seed=... in the name of the run", lower_bound=0)
+    flags.DEFINE_multi_string("set", [], "override of a setting, repeatable: --set hyper.batch_size=64 --set dataset.limit=1000")
+    flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original switches on the original's quirks (docs/fidelity.md)")
+    flags.DEFINE_bool("streaming", False, "redundancy from all rows without stored activations: --set measure.streaming=true")
+    flags.DEFINE_bool("overwrite", False, "do finished work again")
+    flags.DEFINE_bool("dry_run", False, "say what would be done, and do nothing")
+    define_list()
+
+
+def define_list():
+    """Defines --list and --study."""
+    flags.DEFINE_bool("list", False, "print the table of experiments and exit")
+    flags.DEFINE_string("study", None, "with --list: only this study")
+
+
+def run(main, registry=None, usage=None):
+    """Parses the command line, answers --help and --list, and calls `main`; ends the process with its exit status.
+
+    Args:
+      main: called with the positional arguments; what it returns is the exit status (None is 0).
+      registry: what `--list` prints; scripts without it take no shared flags.
+      usage: the text above the flags in `--help`, by default the script's docstring.
+    """
+    usage = usage or sys.modules["__main__"].__doc__
+    try:
+        if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
+            print(usage.strip() + "\n\nFlags:\n" + _help())
+            sys.exit(0)
+        positional = FLAGS(sys.argv)[1:]
+        if registry is not None and FLAGS.list:
+            print("\n".join(registry.table(FLAGS.study)))
+            sys.exit(0)
+        sys.exit(main(positional))
+    except (UserError, flags.Error) as error:
+        fail(error)
+    except BrokenPipeError:  # the reader of `--list | head` has gone
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(error):
+    """Prints one line on stderr and exits with status 2."""
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def experiments(registry, positional=()):
+    """The experiments that the flags ask for, with every override applied, in order.
+
+    Raises:
+      UserError: none or more than one way of naming them was used, an ID is unknown, or an override is not accepted.
+    """
+    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids), ("argument", " ".join(positional) or None)]
+    given = [(flag, text) for flag, text in asked if text is not None]
+    if len(given) != 1:
+        problem = "give one of" if not given else "give only one of"
+        raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, or a bare ID; `python experiments.py --list` lists them")
+    flag, text = given[0]
+    if flag != "--experiment_ids" and not text.isdecimal():
+        raise UserError(f"{flag}={text}: expected one ID, a whole number; known IDs are {registry.ranges()}")
+    chosen = registry.select(text, flag)
+    overrides = FLAGS.set + (["measure.streaming=true"] if FLAGS.streaming else [])
+    return [override(experiment, overrides, FLAGS.seed, FLAGS.fidelity) for experiment in chosen]
+
+
+def _help():
+    """The flags of the script and the shared ones, without absl's own."""
+    modules = [sys.argv[0], "__main__", __name__]
+    by_module = FLAGS.flags_by_module_dict()
+    own = [flag for module, listed in by_module.items() if module in modules or not module.startswith("absl") for flag in listed]
+    lines = []
+    for flag in sorted({flag.name: flag for flag in own}.values(), key=lambda flag: flag.name):
+        value = "" if flag.boolean else "=..."
+        default = f" (default: {flag.default})" if flag.default not in (None, [], False, "") else ""
+        lines.append(f"  --{flag.name}{value}\n        {flag.help}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,136 @@
+"""`tf.data` batches of a `Split`: raw examples stay in memory once, a batch is gathered, prepared, and prefetched.
+
+What an epoch's batches hold follows from the seed and the epoch alone, so that a run resumed in its midst sees the same ones.
+"""
+import weakref
+
+import numpy as np
+
+from tfprune.input.preprocess import prepare
+from tfprune.keras import tf
+
+PREFETCH = 4  # batches
+_FETCHERS = weakref.WeakKeyDictionary()  # Split -> {settings: compiled function}: tracing anew would cost each epoch 0.1 s
+
+
+def steps_per_epoch(split_size, batch_size):
+    """Full batches in `split_size` examples, and one where there are fewer examples than a batch asks for."""
+    return max(1, split_size // batch_size)
+
+
+def updates_per_epoch(split, dataset, hyper):
+    """How many batches `training_batches` gives for an epoch.
+
+    In the original's stream (`dataset.shuffle` False) one of an epoch's batches trains nothing: 370 updates in 371 batches of CIFAR-10.
+    """
+    steps = steps_per_epoch(split.epoch_size, hyper.batch_size)
+    return steps if dataset.shuffle else max(1, steps - 1)
+
+
+def training_batches(split, dataset, hyper, seed, epoch, first_step=0):
+    """The batches of one epoch, augmented where `hyper.augmentation` says so.
+
+    Args:
+      split: what to train on, a `records.Split`.
+      dataset, hyper: settings of the experiment.
+      seed: of the order and of the augmentation.
+      epoch: from 0.
+      first_step: updates of this epoch that are done already; their batches are left out, the others stay the same.
+
+    Returns a `tf.data.Dataset` of `updates_per_epoch - first_step` pairs: images float32 [batch, ...], labels [batch].
+    """
+    rows, seeds = epoch_plan(split, dataset, hyper, seed, epoch)
+    return _fetched(tf.data.Dataset.from_tensor_slices((rows[first_step:], seeds[first_step:])), split, dataset, hyper)
+
+
+def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
+    """The batches of `training_batches` from an epoch on, epoch after epoch without end.
+
+    One iterator over it serves a whole training: a new one for each epoch costs 20 to 50 ms, which small nets feel.
+    """
+    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+
+    def plan(epoch):
+        values = tf.numpy_function(lambda e: epoch_plan(split, dataset, hyper, seed, e), [epoch], (tf.int64, tf.int32))
+        shapes = ((steps, batch), (steps, 2))
+        return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(v, s) for v, s in zip(values, shapes, strict=True)))
+
+    plans = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(plan).skip(first_step)
+    return _fetched(plans, split, dataset, hyper)
+
+
+def epoch_plan(split, dataset, hyper, seed, epoch):
+    """What an epoch's updates are made with: rows int64 [updates, batch] of the split, and augmentation seeds int32 [updates, 2]."""
+    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+    rng = np.random.default_rng([seed, int(epoch)])
+    if dataset.shuffle:
+        rows = rng.permutation(len(split))[:steps * batch].reshape(steps, batch)
+    else:
+        rows = stream_rows(len(split), steps, batch, epoch)
+    return rows, rng.integers(2**31, size=(steps, 2), dtype=np.int32)
+
+
+def stream_rows(count, steps, batch, epoch):
+    """Rows [steps, batch] of an epoch in the original's stream, which runs through the records in file order over and over.
+
+    Batches straddle the end of the file. Each epoch takes a batch more than it has updates, the first one, and does not train on it.
+    """
+    first = int(epoch) * (steps + 1) + 1
+    return np.arange(first * batch, (first + steps) * batch).reshape(steps, batch) % count
+
+
+def evaluation_batches(split, dataset, hyper, batch_size=None):
+    """All examples in order, never augmented, the last batch as small as it comes.
+
+    Returns a `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `batch_size` defaults to `hyper.batch_size`.
+    """
+    batch_size = batch_size or hyper.batch_size
+    starts = tf.data.Dataset.range(0, len(split), batch_size)
+    return _mapped(starts, _slicer(split, dataset, hyper, batch_size))
+
+
+def _fetched(plan, split, dataset, hyper):
+    return _mapped(plan, _fetcher(split, dataset, hyper))
+
+
+def _mapped(elements, function):
+    """Maps in parallel, in order, and prefetches."""
+    options = tf.data.Options()
+    # These rewrites gain nothing here, and to apply them TensorFlow serialises the pipeline with a copy of the images in it.
+    options.experimental_optimization.apply_default_optimizations = False
+    return elements.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(PREFETCH).with_options(options)
+
+
+def _fetcher(split, dataset, hyper):
+    """Compiled: (rows [batch], augmentation seed [2]) -> (images, labels)."""
+    def build():
+        images, labels = split.tensors
+
+        @tf.function
+        def fetch(rows, seed):
+            raw = tf.gather(images, rows)
+            return prepare(raw, dataset, hyper, seed if hyper.augmentation else None), tf.gather(labels, rows)
+        return fetch
+    return _cached(split, ("fetch", dataset, hyper), build)
+
+
+def _slicer(split, dataset, hyper, batch_size):
+    """Compiled: first row -> (images, labels) of up to `batch_size` rows from there."""
+    def build():
+        images, labels = split.tensors
+        static = [batch_size if len(labels) % batch_size == 0 else None]
+
+        @tf.function
+        def cut(start):
+            raw = tf.ensure_shape(images[start:start + batch_size], static + images.shape[1:])
+            return prepare(raw, dataset, hyper), tf.ensure_shape(labels[start:start + batch_size], static)
+        return cut
+    return _cached(split, ("cut", dataset, hyper, batch_size), build)
+
+
+def _cached(split, key, build):
+    """What `build()` gives, made once for a split and the settings in `key`; it goes when the split goes."""
+    functions = _FETCHERS.setdefault(split, {})
+    if key not in functions:
+        functions[key] = build()
+    return functions[key]

@@ -1,0 +1,97 @@
+"""What a batch of examples goes through before it enters the net, compiled and vectorised over the batch.
+
+Follows the original study (facts: its `cifar` data set and `resnet/cifar10_main.py` in xboix/frivolous_dnns):
+
+  preprocessing   with an augmentation seed                                           without          then
+  crop            random crop, flip, brightness +-63 of 255, contrast in [.2, 1.8]    central crop     standardise, resize
+  pad             pad by 1/8 a side (4 of 32), random crop of the old size, flip      -                standardise, resize
+  none            -                                                                   -                -
+"""
+from tfprune.keras import tf
+
+MAX_BRIGHTNESS = 63.0
+CONTRAST = (0.2, 1.8)
+PADDED_SHARE = 8
+
+
+def prepare(images, dataset, hyper, augment_seed=None):
+    """Makes a batch of raw examples ready for the net; may be called in a `tf.function`.
+
+    Args:
+      images: uint8 (or float) [batch, height, width, channels] with static height, width and channels; with
+        `dataset.preprocessing` "none" any shape.
+      dataset: `Dataset`; its `preprocessing` and `resize` are read.
+      hyper: `Hyper`; its `crop_size` (no crop where not smaller than the image) and `image_size` are read.
+      augment_seed: int32 or int64 [2]; the images are augmented where given. The same seed gives the same images.
+
+    Returns float32 [batch, image_size, image_size, channels]; unchanged in shape with "none".
+    """
+    if dataset.preprocessing == "none":
+        return tf.cast(images, tf.float32)
+    if dataset.preprocessing == "pad":
+        images = images if augment_seed is None else pad_and_crop(images, augment_seed)
+    elif augment_seed is None:
+        images = central_crop(images, hyper.crop_size)
+    else:
+        images = crop_and_recolour(images, hyper.crop_size, augment_seed)
+    return resize(tf.image.per_image_standardization(images), hyper.image_size, dataset.resize)
+
+
+def central_crop(images, size):
+    """The central `size` x `size` pixels; a side that is not larger stays whole."""
+    height, width = images.shape[1:3]
+    top, left = max(0, height - size) // 2, max(0, width - size) // 2
+    return images[:, top:top + min(size, height), left:left + min(size, width)]
+
+
+def resize(images, size, method):
+    """Bilinear resize to `size` x `size`; nothing where they have that size.
+
+    `method` "half_pixel" is `tf.image.resize`'s; "tf1" is TensorFlow 1's legacy one, whose pixel i comes from i * old / new.
+    """
+    if images.shape[1:3] == [size, size]:
+        return images
+    return tf.raw_ops.ResizeBilinear(images=images, size=[size, size], align_corners=False, half_pixel_centers=method == "half_pixel")
+
+
+def crop_and_recolour(images, size, seed):
+    """Random crop and flip, then brightness and contrast, each image its own; float32."""
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], 5], seed)
+    images = tf.cast(crop_and_flip(images, size, draws), tf.float32)
+    brightness = (2 * draws[:, 3] - 1) * MAX_BRIGHTNESS
+    contrast = CONTRAST[0] + (CONTRAST[1] - CONTRAST[0]) * draws[:, 4]
+    brightness, contrast = (value[:, None, None, None] for value in (brightness, contrast))
+    mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
+    # adjust_contrast(adjust_brightness(x)) = contrast * (x - mean) + mean + brightness, the mean being each channel's
+    return contrast * images + ((1 - contrast) * mean + brightness)
+
+
+def pad_and_crop(images, seed):
+    """Pads with black, takes a random crop of the old size, and flips half of the images."""
+    height, width = images.shape[1:3]
+    rows, columns = height // PADDED_SHARE, width // PADDED_SHARE
+    padded = tf.pad(images, [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], 3], seed)
+    return crop_and_flip(padded, height, draws)
+
+
+def crop_and_flip(images, size, draws):
+    """Crops each image to `size` x `size` somewhere, and mirrors those whose third draw is below a half.
+
+    Args:
+      images: [batch, height, width, channels].
+      size: of the crop; a side that is not larger stays whole.
+      draws: float32 [batch, >= 3] in [0, 1): where vertically, where horizontally, mirrored.
+
+    One gather of pixels: 5 times faster than slicing image by image, and exact.
+    """
+    height, width, channels = images.shape[1:]
+    rows, columns = min(size, height), min(size, width)
+    top = tf.cast(draws[:, :1] * (height - rows + 1), tf.int32)
+    left = tf.cast(draws[:, 1:2] * (width - columns + 1), tf.int32)
+    across = tf.range(columns)
+    across = left + tf.where(draws[:, 2:3] < 0.5, columns - 1 - across, across)
+    pixels = (top + tf.range(rows))[:, :, None] * width + across[:, None, :]
+    flat = tf.reshape(images, [-1, height * width, channels])
+    picked = tf.gather(flat, tf.reshape(pixels, [-1, rows * columns]), axis=1, batch_dims=1)
+    return tf.reshape(picked, [-1, rows, columns, channels])

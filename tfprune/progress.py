@@ -1,0 +1,15 @@
+"""Progress of long work: a bar with the remaining time on a terminal, silence in a log (stages print a line of their own)."""
+import sys
+
+from tqdm import tqdm
+
+
+def track(iterable, total=None, label=""):
+    """Yields from `iterable`; on a terminal a bar with ETA shows after half a second and vanishes at the end."""
+    return tqdm(iterable, total=total, desc=label, file=sys.stderr, disable=not sys.stderr.isatty(), delay=0.5, leave=False)
+
+
+def say(text):
+    """One line for people on stdout, at once (tqdm keeps a running bar intact)."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()

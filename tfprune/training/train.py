@@ -1,0 +1,103 @@
+"""Training: evaluate, train an epoch, keep the best; a killed run goes on from its last state to the same bits (on CPU).
+
+An epoch's figures describe the weights after that many epochs of updates: epoch 0 is the untrained net. Training stops after
+`training.patience` epochs without a better figure: validation accuracy; with random labels, which do not generalise, training
+accuracy (and at once when that is 1); in a regression, validation loss.
+"""
+import math
+import shutil
+import time
+
+from tfprune.input import records
+from tfprune.keras import keras
+from tfprune.progress import say
+from tfprune.training.checkpoints import Keeper
+from tfprune.training.metrics import MetricsLog
+from tfprune.training.optimizers import learning_rate
+from tfprune.training.trainer import Trainer
+
+
+def train(run, folder, afresh=False):
+    """Trains a run's net on the records in `folder`; returns (checkpoint files, result) for the run's done marker.
+
+    Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result holds the best epoch, why training stopped, and loss and accuracy of its weights on all of train, val and test.
+    """
+    if afresh:
+        for path in (run.path / "checkpoints", run.path / "tb"):
+            shutil.rmtree(path, ignore_errors=True)
+    keras.backend.clear_session()  # names of variables, which checkpoints hold, must not depend on what this process did before
+    splits = {name: records.load(folder, name) for name in ("train", "val", "test")}
+    trainer = Trainer(run.experiment, splits["train"])
+    last = Keeper(run, "last", 2, **trainer.tracked())
+    best = Keeper(run, "best", 1, model=trainer.model)
+    last.restore()
+    log = MetricsLog(run, int(trainer.evaluated))
+    stopped = _train_to_the_end(trainer, splits, last, best, log)
+    best.restore()
+    figures = {name: trainer.evaluate(split) for name, split in splits.items() if len(split.labels)}
+    last.keep_newest()
+    best.keep_newest()
+    accuracies = ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())
+    say(f"ID {run.experiment.id} train: {stopped}; accuracy of the best epoch ({int(trainer.best_epoch)}): {accuracies}")
+    return last.files() + best.files(), {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **figures}
+
+
+def _train_to_the_end(trainer, splits, last, best, log):
+    """Alternates evaluation and epochs of training; returns why it ended."""
+
+    def save():
+        last.save(int(trainer.epoch) * trainer.steps_per_epoch + int(trainer.step))
+
+    speed, started = None, time.monotonic()
+    while True:
+        if int(trainer.evaluated) == int(trainer.epoch) and int(trainer.step) == 0:
+            figures = _figures(trainer, splits)
+            _note_best(trainer, figures, best)
+            trainer.evaluated.assign_add(1)
+            log.append(figures | {"images_per_second": speed, "seconds": time.monotonic() - started})
+            save()
+        if reason := _reason_to_stop(trainer):
+            return reason
+        started = time.monotonic()
+        speed = trainer.train_epoch(save)
+        if speed is None:
+            return f"the loss was no number at step {int(trainer.lost_at)} of epoch {int(trainer.epoch) + 1}"
+
+
+def _figures(trainer, splits):
+    """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
+    epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
+    if trainer.experiment.training.evaluate == "before":
+        training = trainer.evaluate(splits["train"], max(1, len(splits["train"].labels) // batch))
+        validation = trainer.evaluate(splits["val"], max(1, len(splits["val"].labels) // batch))
+    else:
+        training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}
+        validation = trainer.evaluate(splits["val"])
+    return {"epoch": epoch, "learning_rate": learning_rate(trainer.experiment, epoch), "train_loss": training["loss"],
+            "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
+
+
+def _note_best(trainer, figures, best):
+    """Keeps the weights where the figure that decides is better than ever."""
+    if trainer.experiment.hyper.mse:
+        figure = -figures["val_loss"] if math.isfinite(figures["val_loss"]) else -math.inf
+    else:
+        figure = figures["train_accuracy" if trainer.experiment.dataset.random_labels else "val_accuracy"] or 0.0
+    if figure > float(trainer.best) or int(trainer.epoch) == 0:
+        trainer.best.assign(figure)
+        trainer.best_epoch.assign(trainer.epoch)
+        best.save(int(trainer.epoch))
+
+
+def _reason_to_stop(trainer):
+    """Why training is over, or None. It follows from the state alone, so that a resumed run stops where it would have."""
+    experiment, epoch = trainer.experiment, int(trainer.epoch)
+    # The original evaluates before an epoch's updates, so it never sees, and never keeps, the weights after the last epoch.
+    never_seen = int(experiment.training.evaluate == "before" and experiment.hyper.max_num_epochs > 0)
+    if epoch >= experiment.hyper.max_num_epochs - never_seen:
+        return f"all {experiment.hyper.max_num_epochs} epochs done"
+    if experiment.dataset.random_labels and float(trainer.best) == 1.0:
+        return "every training label is right"
+    if epoch - int(trainer.best_epoch) >= experiment.training.patience:
+        return f"no better figure for {experiment.training.patience} epochs"
+    return None

@@ -1,0 +1,93 @@
+"""One net in training: its compiled update step, and all the state that a checkpoint must hold to go on to the same bits."""
+import math
+import time
+
+from tfprune.input import pipeline
+from tfprune.keras import tf
+from tfprune.models import build_model
+from tfprune.progress import track
+from tfprune.training.evaluate import Evaluator
+from tfprune.training.losses import Score, build_loss
+from tfprune.training.optimizers import build_optimizer, learning_rate
+from tfprune.training.signals import Termination
+
+SAVE_SECONDS = 300  # between saves within an epoch
+
+
+class Trainer:
+    """The net of an experiment, its optimiser, and where training stands.
+
+    Attributes (variables): `epoch` epochs of updates done; `step` updates done in the epoch at hand; `evaluated` evaluations done;
+    `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1.
+    """
+
+    def __init__(self, experiment, training_split):
+        self.experiment, self.split = experiment, training_split
+        self.model = build_model(experiment)
+        self.loss = build_loss(experiment, self.model)
+        self.rate = tf.Variable(0.0, trainable=False)
+        self.optimizer = build_optimizer(experiment, self.rate)
+        self.score = Score(experiment.hyper.mse)
+        self.evaluator = Evaluator(self.model, self.loss, experiment.hyper.mse)
+        self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
+        self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
+        self.lost_at = tf.Variable(-1, dtype=tf.int64)
+        self.steps_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
+
+    def tracked(self):
+        """The state of training by name, for a checkpoint."""
+        return {"model": self.model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
+                "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch}
+
+    @tf.function(reduce_retracing=True)
+    def update(self, batches, count):
+        """`count` updates with batches from an iterator, without returning to Python in between."""
+        for _ in tf.range(count):
+            images, labels = next(batches)
+            with tf.GradientTape() as tape:
+                outputs = self.model(images, training=True)
+                loss = self.loss(outputs, labels)
+            weights = self.model.trainable_weights
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            self.score.update(loss, outputs, labels)
+            if not tf.math.is_finite(loss) and self.lost_at < 0:
+                self.lost_at.assign(self.step)
+            self.step.assign_add(1)
+
+    def train_epoch(self, save):
+        """Finishes the epoch at hand from wherever it stands; returns the images a second, or None where the loss was lost.
+
+        Between calls of the compiled loop (a second or so) `save()` is called now and then, and on SIGTERM before leaving with 143.
+        """
+        done, epoch = int(self.step), int(self.epoch)
+        if done == 0:
+            self.score.reset()
+        self.rate.assign(learning_rate(self.experiment, epoch))
+        hyper, dataset = self.experiment.hyper, self.experiment.dataset
+        batches = iter(pipeline.training_batches(self.split, dataset, hyper, self.experiment.seed, epoch, done))
+        first, chunk, started = done, 1, time.monotonic()
+        saved = started
+        with track(None, total=self.steps_per_epoch, label=f"epoch {epoch + 1}") as bar, Termination() as termination:
+            bar.update(done)
+            while done < self.steps_per_epoch:
+                count, before = min(chunk, self.steps_per_epoch - done), time.monotonic()
+                self.update(batches, tf.constant(count))
+                if int(self.lost_at) >= 0:
+                    return None
+                done += count
+                bar.update(count)
+                now = time.monotonic()
+                chunk = max(1, min(2 * chunk, int(count / (now - before + 1e-9))))
+                if termination.asked or now - saved > SAVE_SECONDS:
+                    save()
+                    saved = now
+                if termination.asked:
+                    raise SystemExit(143)
+        self.step.assign(0)
+        self.epoch.assign_add(1)
+        return (done - first) * min(hyper.batch_size, len(self.split.labels)) / (time.monotonic() - started)
+
+    def evaluate(self, split, batches=None):
+        """{"loss", "accuracy"} of the net as it stands on a split, or on the first `batches` batches of it."""
+        dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper)
+        return self.evaluator(dataset if batches is None else dataset.take(batches))

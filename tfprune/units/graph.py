@@ -1,0 +1,120 @@
+"""Where a net's units are: the layers whose output is a unit's activity, and how to get those activities.
+
+A unit layer's output holds the activity after batch normalisation and activation function. A builder can name its unit layers with
+`declare_unit_layers`; for any other model a rule finds them.
+"""
+from tfprune.experiment import UserError
+from tfprune.keras import keras, tf
+from tfprune.layers.dropout import Dropout
+from tfprune.units.operations import trace
+
+_ACTIVITY_LAYERS = (
+    keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU,
+    keras.layers.PReLU, keras.layers.ELU, keras.layers.ThresholdedReLU, keras.layers.Add,
+)
+_ACTIVITY_FUNCTIONS = ("nn.relu", "nn.relu6", "nn.leaky_relu", "nn.elu", "nn.selu", "nn.gelu", "nn.silu", "math.sigmoid", "math.tanh",
+                       "__operators__.add", "math.add")  # the same, written as functions of Keras tensors
+PASSING_LAYERS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)  # at inference what went in comes out
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
+def unit_layers(model):
+    """Names of the unit layers of a Functional or Sequential model, in order, without the logits.
+
+    Those the builder declared; else, for every convolution and dense layer but the last (the one or ones that no other such layer
+    follows), the last of the normalisations, activation functions and residual sums that follow it alone. Layers of nested models are
+    named `outer/inner`, further calls of a shared layer `name#2`.
+
+    Raises:
+      UserError: the model is subclassed or was never built.
+    """
+    return tuple(getattr(model, "_declared_unit_layers", None) or find_unit_layers(trace(model)))
+
+
+def declare_unit_layers(model, names):
+    """Note on a model which layers' outputs are its units' activities; returns the model.
+
+    Raises:
+      UserError: the model has no layer of such a name.
+    """
+    known = {op.name for op in trace(model).operations}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"unit layers of '{model.name}': no layer named {', '.join(unknown)}")
+    object.__setattr__(model, "_declared_unit_layers", tuple(names))  # not through Keras: it would become part of every checkpoint
+    return model
+
+
+def unit_tensors(graph, names):
+    """{name: tensor number} of the outputs of these layers.
+
+    Raises:
+      UserError: the net has no layer of such a name.
+    """
+    tensors = {op.name: op.outputs[0] for op in graph.operations}
+    if unknown := [name for name in names if name not in tensors]:
+        raise UserError(f"no layer named {', '.join(map(str, unknown))}; the net has {', '.join(tensors)}")
+    return {name: tensors[name] for name in names}
+
+
+def activity_function(model, layers=None):
+    """A compiled function from a batch of prepared images to (list of unit activities, logits), in inference mode.
+
+    Args:
+      model: a Functional or Sequential model with one input.
+      layers: names of layers (default: the unit layers); their outputs come in this order, units on the last axis.
+    """
+    graph = single_path(model)
+    wanted = [*unit_tensors(graph, unit_layers(model) if layers is None else layers).values(), graph.outputs[0]]
+
+    @tf.function(input_signature=[tf.TensorSpec(graph.shapes[graph.inputs[0]], tf.float32)])
+    def activities(images):
+        *units, logits = graph.run({graph.inputs[0]: images}, wanted)
+        return units, logits
+
+    return activities
+
+
+def single_path(model):
+    """`trace`, for a model from one batch of images to one output.
+
+    Raises:
+      UserError: it has several inputs or outputs.
+    """
+    graph = trace(model)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UserError(f"the model '{model.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; one of each is needed")
+    return graph
+
+
+def kernels(operation):
+    """(the layer that owns them, attribute names) of the kernels of a convolution or dense layer; no names for any other layer."""
+    layer = operation.layer
+    if isinstance(layer, keras.layers.Wrapper):
+        layer = layer.layer
+    has_units = hasattr(layer, "units") or hasattr(layer, "filters")
+    return layer, [name for name in _KERNELS if has_units and name in layer.__dict__]
+
+
+def find_unit_layers(graph):
+    """The rule of `unit_layers`, on a `Graph`."""
+    found, leads_on = set(), set()  # operations that are, or lead to, a kernel layer
+    for op in reversed(graph.operations):
+        has_kernel = bool(kernels(op)[1])
+        followed = any(following.name in leads_on for t in op.outputs for following in graph.consumers(t))
+        if has_kernel and followed:
+            found.add(_activity(graph, op).name)
+        if has_kernel or followed:
+            leads_on.add(op.name)
+    return tuple(op.name for op in graph.operations if op.name in found)
+
+
+def _activity(graph, operation):
+    """The operation whose output is the final activity of this kernel's units."""
+    activity = last = operation
+    while len(following := graph.consumers(last.outputs[0])) == 1 and last.outputs[0] not in graph.outputs:
+        last = following[0]
+        if isinstance(last.layer, _ACTIVITY_LAYERS) or getattr(last.layer, "symbol", None) in _ACTIVITY_FUNCTIONS:
+            activity = last
+        elif not isinstance(last.layer, PASSING_LAYERS):
+            break
+    return activity

@@ -1,0 +1,133 @@
+"""A tf_keras model as a plain ordered list of operations, so that parts of it can be evaluated on their own.
+
+Nested models are taken apart (their operations are named `outer/inner`), and a layer that is called more than once gives one operation
+a call (`name`, `name#2`, ..): an operation has one place in the net and one activity. Tensors are numbered, images first.
+"""
+import collections
+import contextlib
+from dataclasses import dataclass
+
+from tfprune.experiment import UserError
+from tfprune.keras import keras, tf
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Where an operation's arguments hold the tensor with this number."""
+
+    tensor: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of one layer: which tensors go in, which come out."""
+
+    name: str
+    layer: keras.layers.Layer
+    arguments: tuple  # (args, kwargs) with a Ref in place of every tensor
+    inputs: tuple  # tensor numbers, in the order of the arguments
+    outputs: tuple
+
+    def __call__(self, *values):
+        """The layer's outputs (a tuple) for these input tensors, in inference mode."""
+        given = dict(zip(self.inputs, values, strict=True))
+        args, kwargs = tf.nest.map_structure(lambda a: given[a.tensor] if isinstance(a, Ref) else a, self.arguments)
+        if self.layer._expects_training_arg and kwargs.get("training") is None:
+            kwargs = kwargs | {"training": False}
+        return tuple(tf.nest.flatten(self.layer(*args, **kwargs)))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model's operations in an order in which they can be run; `shapes` are the tensors' static shapes, batch axis first."""
+
+    operations: tuple
+    inputs: tuple
+    outputs: tuple
+    shapes: dict
+
+    def consumers(self, tensor):
+        """The operations that take this tensor, in order."""
+        return [op for op in self.operations if tensor in op.inputs]
+
+    def run(self, known, wanted):
+        """The `wanted` tensors from the `known` ones ({number: value}); only the operations in between are run."""
+        needed, plan = set(wanted) - set(known), []
+        for op in reversed(self.operations):
+            if needed.intersection(op.outputs):
+                needed = (needed | set(op.inputs)) - set(op.outputs) - set(known)
+                plan.append(op)
+        if needed:
+            raise ValueError(f"tensors {sorted(needed)} do not follow from {sorted(known)}")
+        values = dict(known)
+        for op in reversed(plan):
+            values |= {t: v for t, v in zip(op.outputs, op(*(values[i] for i in op.inputs)), strict=True) if t not in known}
+        return [values[t] for t in wanted]
+
+
+def trace(model):
+    """The `Graph` of a Functional or Sequential model.
+
+    Raises:
+      UserError: the model is subclassed, or a Sequential that was never built, and so has no graph to read.
+    """
+    if not is_graph(model):
+        way_out = "build it first: model.build(input_shape)" if isinstance(model, keras.Sequential) else "give a Functional one"
+        raise UserError(f"the model '{getattr(model, 'name', model)}' has no graph of layers; {way_out}")
+    operations, shapes = [], {number: tuple(t.shape) for number, t in enumerate(model.inputs)}
+    inputs = tuple(shapes)
+    outputs = _append(model, inputs, "", operations, shapes)
+    return Graph(tuple(operations), inputs, outputs, shapes)
+
+
+def is_graph(layer):
+    """Whether a layer is a model whose graph of layers Keras knows."""
+    return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False) and bool(layer.inputs)
+
+
+def _append(model, inputs, prefix, operations, shapes):
+    """Append the operations of `model`, called on the tensors `inputs`; returns the numbers of its outputs."""
+    number = {id(t): i for t, i in zip(model.inputs, inputs, strict=True)}
+    calls = collections.Counter()
+    for node in _nodes(model):
+        layer = node.layer
+        calls[layer.name] += 1
+        name = f"{prefix}{layer.name}" + (f"#{calls[layer.name]}" if calls[layer.name] > 1 else "")
+        arguments = _with_refs((node.call_args, node.call_kwargs), number)
+        results = tf.nest.flatten(node.outputs)
+        if is_graph(layer):
+            made = _append(layer, _tensors(arguments[0]), f"{name}/", operations, shapes)
+        else:
+            made = tuple(range(len(shapes), len(shapes) + len(results)))
+            shapes.update((i, tuple(t.shape)) for i, t in zip(made, results, strict=True))
+            operations.append(Operation(name, layer, arguments, tuple(dict.fromkeys(_tensors(arguments))), made))
+        number.update((id(t), i) for t, i in zip(results, made, strict=True))
+    return tuple(number[id(t)] for t in model.outputs)
+
+
+def _with_refs(arguments, number):
+    return tf.nest.map_structure(lambda a: Ref(number[id(a)]) if id(a) in number else a, arguments)
+
+
+def _tensors(arguments):
+    return [a.tensor for a in tf.nest.flatten(arguments) if isinstance(a, Ref)]
+
+
+def _nodes(model):
+    """The layer calls of a graph model, each after those it depends on (the order in which Keras runs them)."""
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+
+
+@contextlib.contextmanager
+def replaced(layer, **attributes):
+    """Run a layer with other values (a kernel, say) in place of its own, which come back afterwards.
+
+    Goes past Keras' attribute tracking on purpose: a tensor put there for one call must not become part of the model.
+    """
+    own = {name: layer.__dict__[name] for name in attributes}
+    layer.__dict__.update(attributes)
+    try:
+        yield
+    finally:
+        layer.__dict__.update(own)
