@@ -3,35 +3,34 @@
     python train.py --experiment_id=9004
     python train.py --experiment_ids=2-6 --set hyper.max_num_epochs=2 --set dataset.limit=10000
 """
+from functools import partial
+
 import data
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
-from tfprune.run import Run
+from tfprune.run import asked
 
 FLAGS = flags.FLAGS
 
 
 def main(positional):
     """Prepares the records that each experiment needs, and trains its net."""
-    experiments = flags.experiments(REGISTRY, positional)
+    runs = asked(REGISTRY, positional)
     from tfprune.models import check_buildable
+    from tfprune.training.train import train
 
-    for experiment in experiments:
-        if experiment.dnn.name:
-            check_buildable(experiment)
-    for experiment in experiments:
-        run = Run(experiment, FLAGS.results_dir)
-        run.execute("train", lambda run=run: train(run), overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run)
+    for run in runs:
+        if run.experiment.dnn.name:
+            check_buildable(run.experiment)
+    for run in runs:
+        experiment = run.experiment
+        work = partial(train, run, afresh=FLAGS.overwrite) if experiment.dnn.name else only_records
+        run.execute("train", work, partial(data.ensure, experiment.dataset, FLAGS.data_dir), overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run)
 
 
-def train(run):
-    """The files and the result of training; an experiment without a net only gets its records."""
-    from tfprune.training.train import train as train_run
-
-    folder = data.ensure(run.experiment.dataset, FLAGS.data_dir)
-    if not run.experiment.dnn.name:
-        return [], {"records": folder.name}
-    return train_run(run, folder, afresh=FLAGS.overwrite)
+def only_records(folder):
+    """An experiment without a net is done when its records are there."""
+    return [], {"records": folder.name}
 
 
 if __name__ == "__main__":

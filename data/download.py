@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+import numpy as np
+
 from tfprune.experiment import UserError
 
 
@@ -51,10 +53,13 @@ def prepared(name, data_dir):
 
 def load(name, data_dir):
     """{"train": (images, labels), "test": (images, labels)} of a prepared set."""
-    import tensorflow_datasets as tfds
+    builder = _builder(name, data_dir)
+    return {split: _arrays(builder.as_dataset(split=split, batch_size=1000, as_supervised=True)) for split in ("train", "test")}
 
-    read = _builder(name, data_dir).as_dataset(split={"train": "train", "test": "test"}, batch_size=-1, as_supervised=True)
-    return tfds.as_numpy(read)
+
+def _arrays(batches):
+    images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def _builder(name, data_dir):

@@ -85,16 +85,11 @@ def _write_split(path, split, part, meta):
     """Writes one file; returns its summary for `meta.json`."""
     from tfprune.keras import tf
 
-    example = _template(tf, split, meta["shape"])
-    image = example.features.feature[f"{split}/image"].bytes_list.value
-    label = example.features.feature[f"{split}/label"]
     counts = np.zeros(meta["num_classes"], np.int64)
     with tf.io.TFRecordWriter(str(path)) as writer, track(None, total=part.count, label=f"{meta['name']} {split}") as bar:
         for images, labels in part.chunks():
-            values = (label.int64_list if labels.dtype == np.int64 else label.float_list).value
-            for row, target in zip(images, labels.tolist(), strict=True):
-                image[:], values[:] = [row.tobytes()], [target]
-                writer.write(example.SerializeToString())
+            for record in _serialized(tf, split, meta["shape"], images, labels):
+                writer.write(record)
             if labels.dtype == np.int64:
                 counts += np.bincount(labels, minlength=len(counts))
             bar.update(len(images))
@@ -103,12 +98,17 @@ def _write_split(path, split, part, meta):
     return {"count": part.count, "epoch_size": part.epoch_size, "label_counts": counts.tolist(), "sha256": digest}
 
 
-def _template(tf, split, shape):
-    """An Example with everything that records of one file share; serialising it again and again is 5 times faster than building each."""
+def _serialized(tf, split, shape, images, labels):
+    """Yields the records of a chunk. One Example serves them all, 3 times faster than one each; its memory goes with the chunk."""
     height, width, depth = shape if len(shape) == 3 else (1, *shape, 1)
     sizes = {"height": height, "width": width, "depth": depth}
     features = {f"{split}/{key}": tf.train.Feature(int64_list=tf.train.Int64List(value=[value])) for key, value in sizes.items()}
-    return tf.train.Example(features=tf.train.Features(feature=features))
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    image, label = (example.features.feature[f"{split}/{key}"] for key in ("image", "label"))
+    values = (label.int64_list if labels.dtype == np.int64 else label.float_list).value
+    for row, target in zip(images, labels.tolist(), strict=True):
+        image.bytes_list.value[:], values[:] = [row.tobytes()], [target]
+        yield example.SerializeToString()
 
 
 def _flush(path):

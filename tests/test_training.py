@@ -1,6 +1,7 @@
 """Training: TF1's update rules against NumPy, the schedule, the loss, when it stops, and what it leaves behind."""
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -116,8 +117,7 @@ def test_scores_over_batches_equal_scores_over_all():
 def trained(tmp_path, data_dir, settings, experiment_id=9002, **options):
     """Trains an experiment; returns (run, marker)."""
     run = Run(override(REGISTRY[experiment_id], settings, **options), tmp_path / "results")
-    folder = data.ensure(run.experiment.dataset, data_dir)
-    return run, run.execute("train", lambda: train(run, folder))
+    return run, run.execute("train", partial(train, run), partial(data.ensure, run.experiment.dataset, data_dir))
 
 
 def test_training_learns_and_its_figures_are_those_of_the_kept_weights(tmp_path, data_dir):

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import pathlib
 
-from tfprune import provenance
+from tfprune import flags, provenance
 from tfprune.experiment import UserError
 from tfprune.files import read_json, writable_folder, write_json
 from tfprune.progress import say
@@ -18,6 +18,11 @@ from tfprune.progress import say
 ROWS = ("crosses", "max_rows", "fidelity")
 SCORED = (*ROWS, "streaming")
 STAGES = {"train": (), "get_activations": ROWS, "get_redundancy": SCORED, "get_robustness": (*SCORED, "amounts", "kinds")}
+
+
+def asked(registry, positional=()):
+    """The runs of the experiments that the command line asks for (`flags.experiments`), in order."""
+    return [Run(experiment, flags.FLAGS.results_dir) for experiment in flags.experiments(registry, positional)]
 
 
 class Run:
@@ -62,15 +67,15 @@ class Run:
                             f"run: python {stage}.py --experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
 
-    def execute(self, stage, work, needs=(), overwrite=False, dry_run=False, extra=None):
-        """Runs `work()` as a stage of this run unless it is done already.
+    def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False):
+        """Runs a stage of this run unless it is done already.
 
         Args:
           stage: name in STAGES.
-          work: does the stage; returns `(paths of its files, JSON-ready result)`.
+          work: does the stage, given the folder of records; returns `(paths of its files, JSON-ready result)`.
+          records: finds or builds the records and returns their folder; called before anything is written into the run.
           needs: stages that must be done.
           overwrite: do it again. dry_run: only say what would be done.
-          extra: called after `work`, adds to provenance (a JSON-ready dictionary).
 
         Returns the stage's marker (None on a dry run).
         """
@@ -82,18 +87,19 @@ class Run:
         elif dry_run:
             say(f"ID {self.experiment.id} {stage}: would run, into {self.path}")
         else:
+            folder = records() if records else None
             writable_folder(self.path, "--results_dir")
             with self._lock():
-                marker = self._work(stage, work, needs, extra or {})
+                marker = self._work(stage, work, folder, needs)
             say(f"ID {self.experiment.id} {stage}: done ({self.path})")
         return marker
 
-    def _work(self, stage, work, needs, extra):
+    def _work(self, stage, work, folder, needs):
         started = provenance.now()
         self.marker(stage).unlink(missing_ok=True)
         write_json(self.path / "config.json", self.experiment.settings())
-        files, result = work()
-        self._record(stage, provenance.collect(started) | extra)
+        files, result = work(folder)
+        self._record(stage, provenance.collect(started) | {"records": folder.name if folder else None, "seed": self.experiment.seed})
         names = sorted(str(path.relative_to(self.path)) for path in files)
         made_from = {self.marker(earlier).name: self._digest(self.marker(earlier).name) for earlier in needs}
         marker = {"stage": stage, "settings": self._settings(stage), "made_from": made_from, "result": result,

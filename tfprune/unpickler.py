@@ -119,6 +119,8 @@ def _array(version, shape, dtype, is_fortran, content):
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("array shape")
     if dtype.hasobject:
+        if type(content) is not list:
+            raise Refused("objects read from raw bytes")
         flat = np.fromiter(content, object, len(content))
     else:
         content = content.encode("latin1") if isinstance(content, str) else content  # a string of Python 2

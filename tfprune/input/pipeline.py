@@ -2,6 +2,7 @@
 
 What an epoch's batches hold follows from the seed and the epoch alone, so that a run resumed in its midst sees the same ones.
 """
+import functools
 import weakref
 
 import numpy as np
@@ -39,7 +40,7 @@ def training_batches(split, dataset, hyper, seed, epoch, first_step=0):
 
     Returns a `tf.data.Dataset` of `updates_per_epoch - first_step` pairs: images float32 [batch, ...], labels [batch].
     """
-    rows, seeds = epoch_plan(split, dataset, hyper, seed, epoch)
+    rows, seeds = _planner(split, dataset, hyper, seed)(epoch)
     return _fetched(tf.data.Dataset.from_tensor_slices((rows[first_step:], seeds[first_step:])), split, dataset, hyper)
 
 
@@ -48,25 +49,27 @@ def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
 
     One iterator over it serves a whole training: a new one for each epoch costs 20 to 50 ms, which small nets feel.
     """
-    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+    planner = _planner(split, dataset, hyper, seed)
+    shapes = [array.shape for array in planner(epoch)]
 
     def plan(epoch):
-        values = tf.numpy_function(lambda e: epoch_plan(split, dataset, hyper, seed, e), [epoch], (tf.int64, tf.int32))
-        shapes = ((steps, batch), (steps, 2))
-        return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(v, s) for v, s in zip(values, shapes, strict=True)))
+        arrays = tf.numpy_function(planner, [epoch], (tf.int64, tf.int32))
+        return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(*pair) for pair in zip(arrays, shapes, strict=True)))
 
     plans = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(plan).skip(first_step)
     return _fetched(plans, split, dataset, hyper)
 
 
-def epoch_plan(split, dataset, hyper, seed, epoch):
-    """What an epoch's updates are made with: rows int64 [updates, batch] of the split, and augmentation seeds int32 [updates, 2]."""
+def _planner(split, dataset, hyper, seed):
+    # of plain numbers: TensorFlow keeps the functions that it calls, and the images with them if they held the split
     steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+    return functools.partial(epoch_plan, len(split), steps, batch, dataset.shuffle, seed)
+
+
+def epoch_plan(count, steps, batch, shuffle, seed, epoch):
+    """What an epoch's updates are made with: rows int64 [steps, batch] below `count`, and augmentation seeds int32 [steps, 2]."""
     rng = np.random.default_rng([seed, int(epoch)])
-    if dataset.shuffle:
-        rows = rng.permutation(len(split))[:steps * batch].reshape(steps, batch)
-    else:
-        rows = stream_rows(len(split), steps, batch, epoch)
+    rows = rng.permutation(count)[:steps * batch].reshape(steps, batch) if shuffle else stream_rows(count, steps, batch, epoch)
     return rows, rng.integers(2**31, size=(steps, 2), dtype=np.int32)
 
 

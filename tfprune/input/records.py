@@ -111,10 +111,11 @@ def _aligned(shape, dtype):
 def _meta(folder):
     path = folder / "meta.json"
     try:
-        return read_json(path)
+        meta = read_json(path)
+        return {key: meta[key] for key in ("splits", "shape", "dtype", "label_dtype", "num_classes", "rebuild")}
     except FileNotFoundError:
         raise UserError(f"{path}: missing; {_remedy(folder, {})}") from None
-    except UserError:
+    except (UserError, KeyError, TypeError):
         raise UserError(f"{path}: damaged; {_remedy(folder, {})}") from None
 
 

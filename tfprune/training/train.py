@@ -68,8 +68,8 @@ def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
     epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
     if trainer.experiment.training.evaluate == "before":
-        training = trainer.evaluate(splits["train"], max(1, len(splits["train"].labels) // batch))
-        validation = trainer.evaluate(splits["val"], max(1, len(splits["val"].labels) // batch))
+        training = trainer.evaluate(splits["train"], max(1, splits["train"].epoch_size // batch))
+        validation = trainer.evaluate(splits["val"], max(1, splits["val"].epoch_size // batch))
     else:
         training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}
         validation = trainer.evaluate(splits["val"])

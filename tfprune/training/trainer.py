@@ -33,6 +33,8 @@ class Trainer:
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
         self.steps_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
+        self._count = 1  # updates in the next call of the compiled loop
+        self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
 
     def tracked(self):
         """The state of training by name, for a checkpoint."""
@@ -59,33 +61,37 @@ class Trainer:
 
         Between calls of the compiled loop (a second or so) `save()` is called now and then, and on SIGTERM before leaving with 143.
         """
-        done, epoch = int(self.step), int(self.epoch)
+        first = done = int(self.step)
         if done == 0:
             self.score.reset()
-        self.rate.assign(learning_rate(self.experiment, epoch))
-        hyper, dataset = self.experiment.hyper, self.experiment.dataset
-        batches = iter(pipeline.training_batches(self.split, dataset, hyper, self.experiment.seed, epoch, done))
-        first, chunk, started = done, 1, time.monotonic()
-        saved = started
-        with track(None, total=self.steps_per_epoch, label=f"epoch {epoch + 1}") as bar, Termination() as termination:
+        self.rate.assign(learning_rate(self.experiment, int(self.epoch)))
+        started = saved = time.monotonic()
+        with track(None, total=self.steps_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
             bar.update(done)
             while done < self.steps_per_epoch:
-                count, before = min(chunk, self.steps_per_epoch - done), time.monotonic()
-                self.update(batches, tf.constant(count))
+                count = self._update_for_a_second(self.steps_per_epoch - done)
                 if int(self.lost_at) >= 0:
                     return None
                 done += count
                 bar.update(count)
-                now = time.monotonic()
-                chunk = max(1, min(2 * chunk, int(count / (now - before + 1e-9))))
-                if termination.asked or now - saved > SAVE_SECONDS:
+                if termination.asked or time.monotonic() - saved > SAVE_SECONDS:
                     save()
-                    saved = now
+                    saved = time.monotonic()
                 if termination.asked:
                     raise SystemExit(143)
         self.step.assign(0)
         self.epoch.assign_add(1)
-        return (done - first) * min(hyper.batch_size, len(self.split.labels)) / (time.monotonic() - started)
+        return (done - first) * min(self.experiment.hyper.batch_size, len(self.split)) / (time.monotonic() - started)
+
+    def _update_for_a_second(self, most):
+        """As many updates, up to `most`, as the last ones let expect to take a second; returns how many."""
+        if self._batches is None:
+            settings = (self.experiment.dataset, self.experiment.hyper, self.experiment.seed)
+            self._batches = iter(pipeline.training_stream(self.split, *settings, int(self.epoch), int(self.step)))
+        count, started = min(self._count, most), time.monotonic()
+        self.update(self._batches, tf.constant(count))
+        self._count = max(1, min(2 * self._count, int(count / (time.monotonic() - started + 1e-9))))
+        return count
 
     def evaluate(self, split, batches=None):
         """{"loss", "accuracy"} of the net as it stands on a split, or on the first `batches` batches of it."""

@@ -66,7 +66,7 @@ def activity_function(model, layers=None):
     graph = single_path(model)
     wanted = [*unit_tensors(graph, unit_layers(model) if layers is None else layers).values(), graph.outputs[0]]
 
-    @tf.function(input_signature=[tf.TensorSpec(graph.shapes[graph.inputs[0]], tf.float32)])
+    @tf.function(input_signature=[graph.specs[graph.inputs[0]]])
     def activities(images):
         *units, logits = graph.run({graph.inputs[0]: images}, wanted)
         return units, logits

@@ -39,12 +39,12 @@ class Operation:
 
 @dataclass(frozen=True)
 class Graph:
-    """A model's operations in an order in which they can be run; `shapes` are the tensors' static shapes, batch axis first."""
+    """A model's operations in an order in which they can be run; `specs` are the tensors' shapes and types, batch axis first."""
 
     operations: tuple
     inputs: tuple
     outputs: tuple
-    shapes: dict
+    specs: dict  # {tensor: tf.TensorSpec}
 
     def consumers(self, tensor):
         """The operations that take this tensor, in order."""
@@ -74,10 +74,10 @@ def trace(model):
     if not is_graph(model):
         way_out = "build it first: model.build(input_shape)" if isinstance(model, keras.Sequential) else "give a Functional one"
         raise UserError(f"the model '{getattr(model, 'name', model)}' has no graph of layers; {way_out}")
-    operations, shapes = [], {number: tuple(t.shape) for number, t in enumerate(model.inputs)}
-    inputs = tuple(shapes)
-    outputs = _append(model, inputs, "", operations, shapes)
-    return Graph(tuple(operations), inputs, outputs, shapes)
+    operations, specs = [], {number: _spec(t) for number, t in enumerate(model.inputs)}
+    inputs = tuple(specs)
+    outputs = _append(model, inputs, "", operations, specs)
+    return Graph(tuple(operations), inputs, outputs, specs)
 
 
 def is_graph(layer):
@@ -85,7 +85,7 @@ def is_graph(layer):
     return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False) and bool(layer.inputs)
 
 
-def _append(model, inputs, prefix, operations, shapes):
+def _append(model, inputs, prefix, operations, specs):
     """Append the operations of `model`, called on the tensors `inputs`; returns the numbers of its outputs."""
     number = {id(t): i for t, i in zip(model.inputs, inputs, strict=True)}
     calls = collections.Counter()
@@ -96,13 +96,17 @@ def _append(model, inputs, prefix, operations, shapes):
         arguments = _with_refs((node.call_args, node.call_kwargs), number)
         results = tf.nest.flatten(node.outputs)
         if is_graph(layer):
-            made = _append(layer, _tensors(arguments[0]), f"{name}/", operations, shapes)
+            made = _append(layer, _tensors(arguments[0]), f"{name}/", operations, specs)
         else:
-            made = tuple(range(len(shapes), len(shapes) + len(results)))
-            shapes.update((i, tuple(t.shape)) for i, t in zip(made, results, strict=True))
+            made = tuple(range(len(specs), len(specs) + len(results)))
+            specs.update((i, _spec(t)) for i, t in zip(made, results, strict=True))
             operations.append(Operation(name, layer, arguments, tuple(dict.fromkeys(_tensors(arguments))), made))
         number.update((id(t), i) for t, i in zip(results, made, strict=True))
     return tuple(number[id(t)] for t in model.outputs)
+
+
+def _spec(tensor):
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
 def _with_refs(arguments, number):

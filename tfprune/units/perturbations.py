@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfprune.experiment import KINDS, derive_seed
 from tfprune.keras import tf
+from tfprune.units.orders import random_order, targeted_order
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,6 @@ class Disturbance:
     draw: Callable
     apply: Callable
     of: str  # "activities" or "kernels"
-
-
-def random_order(generator, correlations, units):
-    """All units, in a random order."""
-    return generator.permutation(units)
-
-
-def targeted_order(generator, correlations, units):
-    """A random living unit, then the others by their |correlation| with it, largest first; dead units (r = 0 or NaN) last, by index."""
-    strength = np.abs(np.nan_to_num(np.asarray(correlations, np.float64)))
-    living = np.flatnonzero(np.diag(strength))
-    chosen = generator.choice(living if len(living) else units)
-    strength[chosen, chosen] = np.inf  # itself first, also where another unit's correlation rounds to 1
-    return np.argsort(-strength[chosen], kind="stable")
 
 
 def add_noise(tensor, normal, amount, deviation):
@@ -106,45 +92,3 @@ def amount_grid(amounts):
 def ablated_count(amount, units):
     """How many of `units` units an amount ablates: rounded down, in floating point (59 of 72 at 5/6), as the original does."""
     return int(amount * units)
-
-
-def unit_order(kind, seed, cross, layer, units, correlations=None):
-    """The order in which `kind` ablates the units of the unit layer with this index; int64 [units]."""
-    generator = np.random.default_rng(derive_seed(seed, kind, cross, layer))
-    return PERTURBATIONS[kind].order(generator, correlations, units)
-
-
-def original_orders(correlations, seed):
-    """The orders of the original study, from the one random stream that it draws them all from.
-
-    For each cross, for the kinds knockout, noise (which draws but does not use them) and targeted, for the training and the test set:
-    a random unit of every layer, then all units by |r| with it (NaN, that is dead units, first), then a shuffle of those.
-
-    Args:
-      correlations: [cross][layer] matrices, the logits' included (they take part in the drawing).
-      seed: the experiment's.
-
-    Returns:
-      {kind: [cross][set][layer] order} for knockout and targeted; set 0 is training, 1 test.
-    """
-    generator = np.random.RandomState(seed)
-    orders = {kind: [[None, None] for _ in correlations] for kind in KINDS[2:]}
-    for cross, matrices in enumerate(correlations):
-        for kind in KINDS[2:]:
-            for of_set in range(2):
-                chosen = [generator.randint(len(matrix)) for matrix in matrices]
-                orders[kind][cross][of_set] = _original_layers(generator, matrices, chosen, shuffled=kind != "targeted")
-    return {kind: orders[kind] for kind in ("knockout", "targeted")}
-
-
-def _original_layers(generator, matrices, chosen, shuffled):
-    by_strength = [original_targeted_order(matrix[unit]) for matrix, unit in zip(matrices, chosen, strict=True)]
-    random = [order.copy() for order in by_strength]
-    for order in random:
-        generator.shuffle(order)
-    return random if shuffled else by_strength
-
-
-def original_targeted_order(correlations):
-    """Units by |r|, largest first, NaN before all: the order of the original study."""
-    return np.flip(np.argsort(np.abs(correlations)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tfprune.keras import tf
 from tfprune.units.channels import Kept, absorbs, apply_compact, passes, select_flat
+from tfprune.units.graph import kernels
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Sweep:
         Args:
           intact: {tensor: value} of `intact_tensors()` and of the graph's output.
           targets: non-empty frozensets of unit layers.
-          perturbation: has `activity(unit layer, keys, rows, are_intact) -> Stack` and `attributes(operation) -> dict` of the
-            layer attributes that replace an operation's own.
+          perturbation: for sites it has `activity(unit layer, key, row) -> Stack` of the perturbed row, which so far was under
+            the rest of the key; for kernel sites `kernels(operation)`, a context in which its layer has the perturbed ones.
         """
         pass_ = _Pass(self, intact, targets, perturbation)
         for op in self.graph.operations:
@@ -99,9 +100,7 @@ class _Pass:
         """{output tensor: stacks} of an operation with its own kernels."""
         if len(op.inputs) == 1:
             stacks = self.stacks[op.inputs[0]]
-            if absorbs(op.layer):
-                stacks = _merged(stacks)
-            results = [_apply(op, stack) for stack in stacks]
+            results = [_apply(op, stack) for stack in (_merged(stacks) if kernels(op)[1] else stacks)]
             return {tensor: [result[i] for result in results] for i, tensor in enumerate(op.outputs)}
         return self._called(op, keys)
 
@@ -130,7 +129,7 @@ class _Pass:
             after = [Stack(others, tf.concat(self.rows(tensor, others), 0))]
         if changed:
             rows = self.rows(tensor, [key - {unit_layer} for key in changed])
-            after.append(self.perturbation.activity(unit_layer, changed, rows))
+            after += [self.perturbation.activity(unit_layer, key, row) for key, row in zip(changed, rows, strict=True)]
         self.stacks[tensor] = after
 
 
@@ -146,9 +145,10 @@ def _apply(op, stack):
 
 
 def _merged(stacks):
-    """The same rows with all full stacks in one: a layer that costs is called once for them."""
-    full = [stack for stack in stacks if stack.kept is None]
-    if len(full) < 2:
-        return stacks
-    keys = tuple(key for stack in full for key in stack.keys)
-    return [Stack(keys, tf.concat([stack.value for stack in full], 0)), *(stack for stack in stacks if stack.kept is not None)]
+    """The same rows with as few stacks as can be: a layer that costs is called once for all that are alike."""
+    alike = {}
+    for stack in stacks:
+        alike.setdefault((id(stack.kept), stack.compact), []).append(stack)
+    return [group[0] if len(group) == 1 else
+            Stack(sum((stack.keys for stack in group), ()), tf.concat([stack.value for stack in group], 0), group[0].kept, group[0].compact)
+            for group in alike.values()]

@@ -1,0 +1,134 @@
+"""Scripts as a user meets them: quick help, one line for a mistake, nothing written, exit status 2."""
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT, TINY, ok, refused, script_environment
+
+SCRIPTS = ("experiments.py", "train.py", "get_activations.py", "get_redundancy.py", "get_robustness.py", "pkl2csv_redundancy.py",
+           "pkl2csv_robustness.py", "report.py", "create_linear_dataset.py")
+STAGES = SCRIPTS[1:7]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_needs_no_tensorflow(script):
+    watch = "import runpy, sys; sys.argv = [sys.argv[1], '--help']\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    watch += "finally: assert 'tensorflow' not in sys.modules and 'pandas' not in sys.modules, 'heavy import'"
+    done = subprocess.run([sys.executable, "-c", watch, script], cwd=ROOT, env=script_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Flags:" in done.stdout and "python " + script in done.stdout, "the docstring shows a command"
+
+
+@pytest.mark.parametrize("script", STAGES)
+def test_list_needs_no_tensorflow(script):
+    started = time.monotonic()
+    assert "ID9004_Alexnet_digits" in ok(script, "--list")
+    assert time.monotonic() - started < 3, "TensorFlow alone takes longer; the promise is half a second on an idle machine"
+
+
+@pytest.fixture
+def folders(tmp_path, data_dir):
+    return [f"--results_dir={tmp_path / 'results'}", f"--data_dir={data_dir}"]
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["--experiment_id=99999"], "no such experiment; IDs are 0-3246"), (["99999"], "no such experiment"), (["--experiment_id=two"], "expected one ID"),
+    ([], "give one of"), (["3", "--experiment_id=2"], "give only one"), (["2", "3"], "argument=2 3"), (["--experiment_ids=6-2"], "expected IDs and ranges"),
+    (["2", "--set=hyper.foo=1"], "hyper has no field 'foo'; it has batch_size"), (["2", "--set=hyper.batch_size=big"], "takes a whole number >= 1"),
+    (["2", "--seed=-1"], "seed"), (["2", "--fidelity=best"], "corrected"), (["2", "--no_such_flag"], "no_such_flag"),
+    (["--list", "--study=x"], "no such study")])
+def test_mistakes_get_one_line_and_write_nothing(tmp_path, folders, arguments, says):
+    for script in ("train.py", "get_redundancy.py"):
+        assert says in refused(script, *arguments, *folders)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("experiment_id", "says"), [(217, "ResNet_cifar is not available yet"), (4012, "Inception_v3 is not available yet")])
+def test_nets_that_are_not_there_yet(tmp_path, folders, experiment_id, says):
+    assert says in refused("train.py", experiment_id, *folders)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("script", "needs"), [
+    ("get_activations.py", "train"), ("get_redundancy.py", "get_activations"), ("get_robustness.py", "train"),
+    ("pkl2csv_redundancy.py", "get_redundancy"), ("pkl2csv_robustness.py", "get_robustness"), ("report.py", "pkl2csv")])
+def test_a_stage_without_its_predecessor(tmp_path, folders, script, needs):
+    line = refused(script, "--experiment_id=9002", *folders)
+    assert f"python {needs}" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unwritable_results_folder(tmp_path, data_dir):
+    (tmp_path / "file").write_text("")
+    line = refused("train.py", *TINY, f"--results_dir={tmp_path / 'file' / 'results'}", f"--data_dir={data_dir}")
+    assert "--results_dir=" in line and "cannot write there" in line
+
+
+def test_missing_and_truncated_cifar(tmp_path):
+    arguments = ["--experiment_id=2", f"--results_dir={tmp_path / 'results'}", f"--data_dir={tmp_path / 'data'}"]
+    assert "no cifar10 there" in refused("train.py", *arguments)
+    folder = tmp_path / "data" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(pickle.dumps({b"data": b"x" * 3072, b"labels": [1]}, protocol=2)[:-20])
+    assert "data_batch_1" in refused("train.py", *arguments)
+    assert not (tmp_path / "data" / "tfrecords").exists() and not (tmp_path / "results").exists()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, data_dir):
+    """Folders of a tiny run with every stage done."""
+    folders = [f"--results_dir={tmp_path_factory.mktemp('measured')}", f"--data_dir={data_dir}"]
+    for script in STAGES:
+        ok(script, *TINY, *folders)
+    return folders
+
+
+def run_folder(folders):
+    return next((ROOT / folders[0].partition("=")[2]).glob("laptop/*"))
+
+
+def test_finished_work_is_skipped(measured):
+    for script in STAGES[:4]:
+        assert "finished before" in ok(script, *TINY, *measured)
+
+
+def test_other_measures_get_other_files_and_keep_the_net(measured):
+    kinds = [*TINY, "--set=measure.kinds=noise", "--set=measure.amounts=3"]
+    assert "finished before" in ok("train.py", *kinds, *measured) and "finished before" in ok("get_redundancy.py", *kinds, *measured)
+    ok("get_robustness.py", *kinds, *measured)
+    assert len(list(run_folder(measured).glob("robustness0*.pkl"))) == 2
+    assert "get_activations first" in refused("get_redundancy.py", *TINY, "--set=measure.max_rows=10", *measured)
+
+
+def test_a_hostile_pickle_is_refused_and_nothing_runs(measured, tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    path = run_folder(measured) / "redundancy1.pkl"
+    before = path.read_bytes()
+    path.write_bytes(pickle.dumps([Hostile()], protocol=2))
+    try:
+        line = refused("pkl2csv_redundancy.py", *TINY, *measured, "--overwrite")
+    finally:
+        path.write_bytes(before)
+    assert "redundancy1.pkl" in line and "open" in line and not (tmp_path / "ran").exists()
+
+
+def test_a_corrupt_checkpoint_is_refused(measured):
+    path = next(run_folder(measured).glob("checkpoints/best/*.data*"))
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    try:
+        assert "checkpoint is damaged" in refused("get_activations.py", *TINY, *measured, "--overwrite")
+    finally:
+        path.write_bytes(before)
+
+
+def test_dry_run_does_nothing(tmp_path, folders):
+    assert "would run" in ok("train.py", *TINY, *folders, "--dry_run")
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,103 @@
+"""Measures a net under many perturbations, batch by batch.
+
+For a batch the intact net runs once; then each (kind, cross, amount) is one compiled pass over what it changes, for every unit layer
+and for all of them at once (`Sweep`). Amount 0 is the intact net; total ablation is the same for all orders, crosses and, unless a
+skip passes the ablated layer by, images.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfprune.keras import tf
+from tfprune.units.ablation import Ablation, TotalAblation
+from tfprune.units.disturbances import DisturbedActivities, DisturbedKernels
+from tfprune.units.graph import single_path, unit_layers, unit_tensors
+from tfprune.units.passes import IntactPass, Pass, TotalPass
+from tfprune.units.perturbations import PERTURBATIONS, Units, amount_grid
+from tfprune.units.scores import score_for
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Robustness of a net on one set: by kind, arrays [cross, layer, amount]; the last layer is "all" (of them at once)."""
+
+    layers: tuple
+    amounts: np.ndarray
+    crosses: tuple
+    agreement: dict
+    accuracy: dict  # NaN where there were no labels
+
+
+class Meter:
+    """Robustness of one net, on the batches that it is given.
+
+    Args:
+      model: a Functional or Sequential model with one input and one output: a number a class, or one number (regression).
+      kinds: names in `PERTURBATIONS`.
+      orders: {kind: [cross][unit layer] array}: the order of ablation, for the kinds that ablate units.
+      crosses: the crosses to measure, by number.
+      amounts: number of amounts, from 0 to 1.
+      seed: of the random numbers of the other kinds.
+      fidelity: "original" scores regressions as the original does.
+      batch_size: the largest batch to come.
+    """
+
+    def __init__(self, model, kinds, orders, crosses, amounts, seed, fidelity="corrected", batch_size=128):
+        self.graph = graph = single_path(model)
+        self.layers = (*unit_layers(model), "all")
+        self.kinds, self.crosses, self.amounts = tuple(kinds), tuple(crosses), amount_grid(amounts)
+        self.output = graph.outputs[0]
+        self.score = score_for(graph.specs[self.output].shape[-1], fidelity)
+        units = list(unit_tensors(graph, self.layers[:-1]).values())
+        singles = [frozenset([k]) for k in range(len(units))]
+        self.targets = [frozenset().union(*singles), *singles]  # "all" shares most with the first layer
+        self.passes = {kind: Pass(graph, _family(kind, graph, units, orders, seed), self.targets, self.score, batch_size)
+                        for kind in self.kinds}
+        self._total = TotalPass(graph, TotalAblation(graph, units), self.targets, self.score, batch_size)
+        self.intact = IntactPass(graph, self._needed())
+        self._sums = {kind: np.zeros((len(self.crosses), len(self.targets), amounts, 2)) for kind in self.kinds}
+        self._totals, self._examples, self._labelled = 0.0, 0, True
+
+    def add(self, images, labels=None):
+        """Measure one more batch: images [batch, ...] as the net takes them, labels [batch] or None."""
+        intact = self.intact(images)
+        self._labelled &= labels is not None
+        labels = tf.zeros(len(images)) if labels is None else tf.cast(tf.reshape(labels, [-1]), tf.float32)
+        own = self.score.sums(intact[self.output][None], intact[self.output], labels).numpy()
+        self._totals = self._totals + self.score.totals(intact[self.output], labels).numpy()
+        for kind in self.kinds:
+            self._sums[kind][:, :, 0] += own
+            self._add_kind(kind, intact, labels)
+        if ablating := [kind for kind in self.kinds if _ablates_units(kind)]:
+            total = self._total.sums(intact, labels)
+            for kind in ablating:
+                self._sums[kind][:, :, -1] += total
+        self._examples += len(images)
+
+    def _add_kind(self, kind, intact, labels):
+        work, last = self.passes[kind], len(self.amounts) - _ablates_units(kind)
+        for position, cross in enumerate(self.crosses):
+            drawn = work.family.drawn(cross, intact, self._examples)
+            for place in range(1, last):
+                condition = work.family.condition(drawn, self.amounts[place])
+                self._sums[kind][position, :, place] += work.sums(intact, labels, condition)
+
+    def scores(self):
+        """The `Scores` of all batches so far."""
+        shares = {kind: np.roll(self.score.shares(sums, self._totals), -1, axis=1) for kind, sums in self._sums.items()}
+        accuracy = {kind: share[..., 1] if self._labelled else np.full(share.shape[:-1], np.nan) for kind, share in shares.items()}
+        return Scores(self.layers, self.amounts, self.crosses, {kind: share[..., 0] for kind, share in shares.items()}, accuracy)
+
+    def _needed(self):
+        return {tensor for work in [*self.passes.values(), self._total] for tensor in work.tensors}
+
+
+def _ablates_units(kind):
+    return isinstance(PERTURBATIONS[kind], Units)
+
+
+def _family(kind, graph, units, orders, seed):
+    if _ablates_units(kind):
+        return Ablation(graph, units, orders[kind])
+    families = {"activities": DisturbedActivities, "kernels": DisturbedKernels}
+    return families[PERTURBATIONS[kind].of](graph, units, kind, seed)

@@ -1,0 +1,108 @@
+"""How much a net minds perturbations of its units: agreement with itself, and accuracy, as more and more is disturbed.
+
+Measures what the width study does (xboix/frivolous_dnns; its kinds, amounts, crosses and layers), several times faster than running
+the whole net for each: see `meter`, `sweep` and `channels`.
+"""
+import numpy as np
+import pandas as pd
+
+from tfprune.experiment import UserError
+from tfprune.units.batches import batches
+from tfprune.units.graph import single_path, unit_layers, unit_tensors
+from tfprune.units.meter import Meter
+from tfprune.units.orders import original_orders, unit_orders
+from tfprune.units.perturbations import PERTURBATIONS, Units
+
+
+def robustness(model, images, labels=None, kinds=("knockout", "noise", "targeted"), amounts=7, crosses=3, seed=0, fidelity="corrected",
+               batch_size=128, correlations=None):
+    """Agreement and accuracy of a perturbed net, for each unit layer and for all at once.
+
+    Args:
+      model: a Functional or Sequential Keras model with one input and one output: a number a class, or a single number (regression).
+      images: array [examples, ...] prepared for the net, or a `tf.data.Dataset` of such images or of (image, label), batched or not.
+      labels: [examples] class numbers or target values; without them accuracy is NaN.
+      kinds: names in `tfprune.units.perturbations.PERTURBATIONS`.
+      amounts: how many amounts from 0 to 1: shares of units ablated or of kernel entries deleted, or standard deviations of noise.
+      crosses: repeats, each with its own random numbers.
+      seed: of all randomness. The results do not depend on `batch_size` or on what else is measured.
+      fidelity: "original" ablates in the original study's orders (its training set's) and counts equal outputs for regressions.
+      correlations: [cross][unit layer] matrices for "targeted"; default: those of the images' activities.
+
+    Returns:
+      A DataFrame with a row for each kind, cross, layer ("all" is the last) and amount, and the columns layer, kind, amount, cross,
+      agreement, accuracy: shares of the images whose prediction is the intact net's, and the label. For a regression: the shares of
+      the variance of the intact outputs, and of the labels, that the perturbed net reproduces.
+
+    Raises:
+      UserError: an argument is not one of those accepted, the net has no unit layers, or there are no images.
+    """
+    _check(kinds, amounts, crosses, fidelity, batch_size)
+    graph = single_path(model)
+    if correlations is None and _need_correlations(kinds, fidelity):
+        correlations = _correlations(model, images, crosses, seed, fidelity, batch_size)
+    orders = orders_for(model, kinds, crosses, seed, correlations, fidelity)
+    meter = Meter(model, kinds, orders, range(crosses), amounts, seed, fidelity, batch_size)
+    for batch_images, batch_labels in batches(images, labels, batch_size, graph.specs[graph.inputs[0]]):
+        meter.add(batch_images, batch_labels)
+    return as_table(meter.scores())
+
+
+def orders_for(model, kinds, crosses, seed, correlations=None, fidelity="corrected", of_set=0):
+    """The orders of ablation for a `Meter`: {kind: [cross][unit layer] array}, for those of the kinds that ablate units.
+
+    Args:
+      model: the net.
+      kinds: names in PERTURBATIONS.
+      crosses: how many.
+      seed: the experiment's.
+      correlations: [cross][layer] matrices of the unit layers, the logits' after them or not; needed for "targeted", and for all under
+        fidelity "original".
+      fidelity: "original": those of `original_orders`, else of `unit_orders`, which are the same for all sets.
+      of_set: under "original", 0 for the training set's and 1 for the test set's.
+    """
+    graph = single_path(model)
+    units = [graph.specs[tensor].shape[-1] for tensor in unit_tensors(graph, unit_layers(model)).values()]
+    ablating = {kind: PERTURBATIONS[kind].order for kind in kinds if isinstance(PERTURBATIONS[kind], Units)}
+    if fidelity != "original":
+        return unit_orders(ablating, units, range(crosses), seed, correlations)
+    if not ablating:
+        return {}
+    outputs = graph.specs[graph.outputs[0]].shape[-1]
+    with_logits = [[*matrices[:len(units)], np.zeros([outputs, outputs])] for matrices in correlations[:crosses]]
+    orders = original_orders(with_logits, seed)
+    return {kind: [sets[of_set] for sets in orders[kind]] for kind in ablating}
+
+
+def as_table(scores):
+    """The tidy DataFrame of `robustness` from a `Meter`'s scores."""
+    tables = []
+    for kind, agreement in scores.agreement.items():
+        cross, layer, amount = (axis.ravel() for axis in np.indices(agreement.shape))
+        tables.append(pd.DataFrame({
+            "layer": np.array(scores.layers)[layer], "kind": kind, "amount": scores.amounts[amount],
+            "cross": np.array(scores.crosses)[cross], "agreement": agreement.ravel(), "accuracy": scores.accuracy[kind].ravel()}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _check(kinds, amounts, crosses, fidelity, batch_size):
+    if not kinds or isinstance(kinds, str) or not set(kinds) <= set(PERTURBATIONS):
+        raise UserError(f"kinds: {kinds!r} is not a list of one or more of {', '.join(PERTURBATIONS)}")
+    for name, value, low in (("amounts", amounts, 2), ("crosses", crosses, 1), ("batch_size", batch_size, 1)):
+        if not isinstance(value, (int, np.integer)) or value < low:
+            raise UserError(f"{name}: {value!r} is not a whole number >= {low}")
+    if fidelity not in ("corrected", "original"):
+        raise UserError(f"fidelity: {fidelity!r} is not one of corrected, original")
+
+
+def _need_correlations(kinds, fidelity):
+    ablating = [PERTURBATIONS[kind] for kind in kinds if isinstance(PERTURBATIONS[kind], Units)]
+    return any(perturbation.needs_correlations or fidelity == "original" for perturbation in ablating)
+
+
+def _correlations(model, images, crosses, seed, fidelity, batch_size):
+    """[cross][unit layer]: correlations over all positions of all images, the same for all crosses."""
+    from tfprune.units.redundancy import redundancy
+
+    found = redundancy(model, images, fidelity=fidelity)
+    return [[found[name].correlation for name in unit_layers(model)]] * crosses

@@ -1,0 +1,91 @@
+"""Statistics of every position of every image, taken while a net runs: no activation is ever stored.
+
+A forward pass takes only as many images as keep the unit layers' outputs small; how many does not change the sums. On a CPU the sums
+are numpy's (its BLAS halves the work of symmetric products); next to an accelerator they are made there, in float64, and only
+units x units numbers come back.
+"""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfprune.keras import tf
+from tfprune.progress import track
+from tfprune.units.activations import METRICS, input_spec
+from tfprune.units.batches import batches
+from tfprune.units.covariance import Moments
+from tfprune.units.graph import activity_function, single_path, unit_layers, unit_tensors
+from tfprune.units.selectivity import class_sums
+
+OUTPUT_BYTES = 2**24  # of all unit layers in one forward pass; the rest of the pass takes a few times as much
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """The statistics of one set: for each layer, and at last for the outputs (logits)."""
+
+    moments: list  # of `Moments`
+    class_sums: list  # of (sums, counts) as `selectivity.class_sums` gives them; None without labels
+    score: float  # in the metric asked for; NaN without labels
+
+
+def stream(model, images, layers=None, batch_size=128):
+    """{layer: Moments} of the layers (by default the unit layers) over all images; arguments as for `redundancy`."""
+    names = unit_layers(model) if layers is None else tuple(layers)
+    return dict(zip(names, streamed(model, images, layers=names, batch_size=batch_size).moments, strict=False))  # without the outputs
+
+
+def streamed(model, images, labels=None, layers=None, batch_size=128, classes=None, metric="accuracy"):
+    """The `Streamed` statistics of a set.
+
+    Args:
+      model, images, layers: see `redundancy`.
+      labels: of an array of images; a Dataset brings its own.
+      batch_size: images a forward pass, at most.
+      classes: the labels of which sums are wanted, in order; None for no sums.
+      metric: a name in `activations.METRICS`.
+    """
+    names = unit_layers(model) if layers is None else tuple(layers)
+    spec, function = input_spec(model), activity_function(model, names)
+    size = _images_a_pass(model, names, batch_size)
+    update = _update_on_device if tf.config.list_physical_devices("GPU") else Moments.update
+    moments, sums, score = [Moments() for _ in [*names, "outputs"]], None, 0.0
+    for batch_images, batch_labels in track(batches(images, labels, batch_size, spec), label="streaming"):
+        batch_labels = None if batch_labels is None else np.asarray(batch_labels)
+        for start in range(0, len(batch_images), size):
+            units, outputs = function(tf.cast(batch_images[start:start + size], spec.dtype))
+            tensors = [tf.reshape(tensor, [-1, tensor.shape[-1]]) for tensor in (*units, outputs)]
+            for layer, tensor in zip(moments, tensors, strict=True):
+                update(layer, tensor)
+            if batch_labels is not None:
+                own = batch_labels[start:start + size]
+                score += len(own) * METRICS[metric](tf.cast(outputs, tf.float32).numpy(), own)
+                sums = sums if classes is None else _add(sums, tensors, own, np.asarray(classes))
+    return Streamed(moments, sums, score / moments[-1].count if score else math.nan)
+
+
+def _images_a_pass(model, names, batch_size):
+    graph = single_path(model)
+    tensors = [graph.specs[tensor] for tensor in unit_tensors(graph, names).values()]
+    image_bytes = sum(math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size for spec in tensors)
+    return min(batch_size, max(OUTPUT_BYTES // max(image_bytes, 1), 1))
+
+
+def _add(sums, tensors, labels, classes):
+    new = [class_sums(tensor.numpy(), np.repeat(labels, len(tensor) // len(labels)), classes) for tensor in tensors]
+    return new if sums is None else [(a + c, b + d) for (a, b), (c, d) in zip(sums, new, strict=True)]
+
+
+def _update_on_device(moments, rows):
+    count, *statistics = device_moments(rows)
+    moments.merge(Moments(int(count), *(part.numpy() for part in statistics)))
+
+
+@tf.function(reduce_retracing=True)
+def device_moments(rows):
+    """The arguments of `Moments` for rows (rows, units), as float64 tensors, for use inside other compiled functions."""
+    rows = tf.cast(rows, tf.float64)  # not float32: TensorFlow lets GPUs multiply that with 10 bits (TF32)
+    constant = tf.reduce_all(rows == rows[:1], axis=0)
+    shift = tf.where(constant, rows[0], tf.reduce_mean(rows, axis=0))
+    shifted = rows - shift
+    return tf.shape(rows)[0], shift, tf.reduce_sum(shifted, axis=0), tf.matmul(shifted, shifted, transpose_a=True)
