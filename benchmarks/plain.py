@@ -70,18 +70,21 @@ class PlainLoop:
         self.graph = single_path(model)
         self.units = list(unit_tensors(self.graph, unit_layers(model)).values())
         self.kinds, self.orders, self.crosses, self.amounts, self.seed = kinds, orders, crosses, amount_grid(amounts), seed
-        layers = range(len(self.units))
-        targets = [(k,) for k in layers] + [tuple(layers)]
-        self.passes = {change: [self._compiled(target, change) for target in targets] for change in (with_masks, with_noise)}
-        self.intact = self._compiled((), with_masks)
+        specs = [self.graph.specs[tensor] for tensor in self.units]
+        targets = [(k,) for k in range(len(specs))] + [tuple(range(len(specs)))]
+        masks = [tf.TensorSpec(spec.shape[-1:]) for spec in specs]
+        self.passes = {with_masks: [self._compiled(target, with_masks, masks) for target in targets],
+                       with_noise: [self._compiled(target, with_noise, specs) for target in targets]}
+        self.intact = self._compiled((), with_masks, [])
         self.sums = {kind: np.zeros((crosses, len(targets), amounts, 2)) for kind in kinds}
         self.examples = 0
 
-    def _compiled(self, target, change):
+    def _compiled(self, target, change, values):
         def predictions(images, values, amount):
             return tf.argmax(run_whole(self.graph, images, self.units, target, change(values, amount)), -1)
 
-        return tf.function(predictions, reduce_retracing=True)
+        signature = [self.graph.specs[self.graph.inputs[0]], values, tf.TensorSpec([])]
+        return tf.function(predictions, input_signature=signature).get_concrete_function()
 
     def add(self, images, labels):
         """Measure one more batch."""

@@ -38,6 +38,11 @@ class Run:
         stem, dot, suffix = name.rpartition(".")
         return self.path / f"{stem}{self.experiment.tag(*STAGES[stage])}{dot}{suffix}"
 
+    def csv(self, kind):
+        """Path of the exported table: `kind` is "redundancy" or "robustness"."""
+        tag = self.experiment.tag(*STAGES[f"get_{kind}"])
+        return self.results_dir / "csv" / self.experiment.family / f"{self.experiment.name}_{kind}{tag}.csv"
+
     def marker(self, stage):
         """Path of the stage's done marker."""
         return self.path / f"{stage}{self.experiment.tag(*STAGES[stage])}.done.json"

@@ -24,7 +24,7 @@ class Ablation:
         self.compact = {k for site, k in sites.items() if stays_compact(graph, site, sites)}
 
     def drawn(self, cross, intact, first):
-        return self.orders[cross]
+        return self.orders[cross][:len(self.channels)]  # the original's go on with the logits
 
     def condition(self, drawn, amount):
         """The indices of the units that are left, of each unit layer."""

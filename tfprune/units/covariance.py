@@ -7,6 +7,7 @@ formula of Chan, Golub & LeVeque, "Algorithms for computing the sample variance"
 import contextlib
 import functools
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ CHUNK = 2**17  # elements summed at a time: their float64 copy stays in a core's
 PARTS = 8  # shares of a large array, for threads; a constant, so that a result does not depend on the number of cores
 WORTHWHILE = 2**25  # products from which threads pay
 WIDE = 512  # units from which BLAS itself uses all cores well; below that its threads mostly wait for each other
+_BLAS_LOCK = threading.Lock()  # the number of BLAS threads is the process's; two that change it at once would restore the wrong one
 
 
 class Moments:
@@ -51,9 +53,7 @@ class Moments:
             self._shift = _shift(rows[:1024])
             self._total, self._products = 0.0, 0.0
         total, products = _sums(rows, self._shift)
-        infinite = ~np.isfinite(total + np.diagonal(products))
-        if infinite.any():
-            raise UserError(f"{infinite.sum()} of {len(total)} units have activations that are NaN or infinite")
+        _check_finite(total, products)
         self.count, self._total, self._products = self.count + len(rows), self._total + total, self._products + products
         return self
 
@@ -61,13 +61,17 @@ class Moments:
         """Adds the rows that another `Moments` has seen; returns self."""
         if other.count == 0:
             return self
+        _check_finite(other._total, other._products)
+        if self.count == 0:
+            self.count, self._shift, self._total, self._products = other.count, other._shift, other._total, other._products
+            return self
+        between = other._shift - self._shift
+        apart = between + (other._total / other.count - self._total / self.count)  # of the means, to the last digit even of large ones
         count = self.count + other.count
-        apart = other.mean - self.mean if self.count else np.zeros(len(other.mean))
-        products = other._scatter + np.outer(apart, apart) * (self.count * other.count / count)
-        if self.count:
-            products += self._scatter
-        self._shift = other.mean - apart * (self.count / count)
-        self._total, self._products, self.count = np.zeros_like(apart), products, count
+        scatter = self._scatter + other._scatter + np.outer(apart, apart) * (self.count * other.count / count)
+        self._total = self._total + other._total + other.count * between
+        self._products = scatter + np.outer(self._total, self._total) / count
+        self.count = count
         return self
 
     @property
@@ -99,11 +103,17 @@ class Moments:
 
     @property
     def _scatter(self):
-        return self._products - np.outer(self._total, self._total / self.count)
+        return self._products - np.outer(self._total, self._total) / self.count
 
     def _needs(self, rows):
         if self.count < rows:
             raise UserError(f"statistics of units need at least {rows} row{'s'[:rows - 1]} of activations, got {self.count}")
+
+
+def _check_finite(total, products):
+    infinite = ~(np.isfinite(total) & np.isfinite(np.diagonal(products)))
+    if infinite.any():
+        raise UserError(f"{infinite.sum()} of {len(infinite)} units have activations that are NaN or infinite")
 
 
 def _shift(rows):
@@ -148,6 +158,11 @@ def _blas():
     return threadpoolctl.ThreadpoolController()
 
 
+@contextlib.contextmanager
 def narrow_blas(units):
     """A context in which BLAS and LAPACK use one thread if the matrices are small: on a busy machine many are slower by far."""
-    return _blas().limit(limits=1, user_api="blas") if units < WIDE else contextlib.nullcontext()
+    if units >= WIDE:
+        yield
+    else:
+        with _BLAS_LOCK, _blas().limit(limits=1, user_api="blas"):
+            yield

@@ -55,7 +55,7 @@ class Meter:
                         for kind in self.kinds}
         self._total = TotalPass(graph, TotalAblation(graph, units), self.targets, self.score, batch_size)
         self.intact = IntactPass(graph, self._needed())
-        self._sums = {kind: np.zeros((len(self.crosses), len(self.targets), amounts, 2)) for kind in self.kinds}
+        self.sums = {kind: np.zeros((len(self.crosses), len(self.targets), amounts, 2)) for kind in self.kinds}
         self._totals, self._examples, self._labelled = 0.0, 0, True
 
     def add(self, images, labels=None):
@@ -66,12 +66,12 @@ class Meter:
         own = self.score.sums(intact[self.output][None], intact[self.output], labels).numpy()
         self._totals = self._totals + self.score.totals(intact[self.output], labels).numpy()
         for kind in self.kinds:
-            self._sums[kind][:, :, 0] += own
+            self.sums[kind][:, :, 0] += own
             self._add_kind(kind, intact, labels)
         if ablating := [kind for kind in self.kinds if _ablates_units(kind)]:
             total = self._total.sums(intact, labels)
             for kind in ablating:
-                self._sums[kind][:, :, -1] += total
+                self.sums[kind][:, :, -1] += total
         self._examples += len(images)
 
     def _add_kind(self, kind, intact, labels):
@@ -80,11 +80,11 @@ class Meter:
             drawn = work.family.drawn(cross, intact, self._examples)
             for place in range(1, last):
                 condition = work.family.condition(drawn, self.amounts[place])
-                self._sums[kind][position, :, place] += work.sums(intact, labels, condition)
+                self.sums[kind][position, :, place] += work.sums(intact, labels, condition)
 
     def scores(self):
         """The `Scores` of all batches so far."""
-        shares = {kind: np.roll(self.score.shares(sums, self._totals), -1, axis=1) for kind, sums in self._sums.items()}
+        shares = {kind: np.roll(self.score.shares(sums, self._totals), -1, axis=1) for kind, sums in self.sums.items()}
         accuracy = {kind: share[..., 1] if self._labelled else np.full(share.shape[:-1], np.nan) for kind, share in shares.items()}
         return Scores(self.layers, self.amounts, self.crosses, {kind: share[..., 0] for kind, share in shares.items()}, accuracy)
 

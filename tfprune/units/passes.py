@@ -1,4 +1,5 @@
 """Compiled passes over perturbed nets: from a batch's intact tensors to the sums that score every target."""
+import functools
 import math
 
 import numpy as np
@@ -38,16 +39,19 @@ class Pass:
         self.output = graph.outputs[0]
         self.tensors = sorted({*family.sweep.intact_tensors(), self.output})
         part = max(1, MEMORY // (batch_size * largest_tensor(graph)))
-        self.functions = [self._compiled(targets[start:start + part]) for start in range(0, len(targets), part)]
+        self.parts = [targets[start:start + part] for start in range(0, len(targets), part)]
 
-    def _compiled(self, targets):
-        @tf.function(input_signature=[[self.graph.specs[t] for t in self.tensors], LABELS, self.family.signature()])
-        def sums(values, labels, condition):
-            intact = dict(zip(self.tensors, values, strict=True))
-            outputs = self.family.sweep.run(intact, targets, self.family.perturbation(condition))
-            return self.score.sums(tf.stack(outputs), intact[self.output], labels)
+    @functools.cached_property
+    def functions(self):
+        """A compiled function for each part of the targets, traced when first needed and never again."""
+        signature = [[self.graph.specs[tensor] for tensor in self.tensors], LABELS, self.family.signature()]
+        return [tf.function(functools.partial(self._run, targets), input_signature=signature).get_concrete_function()
+                for targets in self.parts]
 
-        return sums
+    def _run(self, targets, values, labels, condition):
+        intact = dict(zip(self.tensors, values, strict=True))
+        outputs = self.family.sweep.run(intact, targets, self.family.perturbation(condition))
+        return self.score.sums(tf.stack(outputs), intact[self.output], labels)
 
     def sums(self, intact, labels, condition):
         """[targets, 2], summed over the batch."""

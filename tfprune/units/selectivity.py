@@ -30,17 +30,46 @@ def selectivity(activations, labels, test_activations, test_labels, fidelity="co
     unknown = np.setdiff1d(test_labels, classes)
     if len(unknown):
         raise UserError(f"selectivity: the test set has the class {unknown[0]}, of which the training set has no example")
-    sums = _sums_in_own_precision if is_original(fidelity) else class_sums
-    return from_sums(*(sums(*_checked(*pair), classes) for pair in ((activations, labels), (test_activations, test_labels))))
+    means = _means_in_own_precision if is_original(fidelity) else lambda *arguments: class_means(*class_sums(*arguments))
+    return from_means(*(means(*_checked(*pair), classes) for pair in ((activations, labels), (test_activations, test_labels))))
 
 
-def from_sums(train, test):
-    """What `selectivity` returns, from the `class_sums` of the two sets."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        preferred, others = _means(*train)
-        best = preferred.argmax(axis=0)[None]
-        on_train, on_test = _index(preferred, others, best), _index(*_means(*test), best)
+def from_means(train, test):
+    """What `selectivity` returns, from the `class_means` of the two sets."""
+    preferred, others = train
+    best = preferred.argmax(axis=0)[None]
+    on_train, on_test = _index(preferred, others, best), _index(*test, best)
+    with np.errstate(invalid="ignore"):
         return on_train, on_test, (on_train - on_test) ** 2
+
+
+def class_sums(activations, labels, classes):
+    """The sums over the rows of each class, (classes, units) float64, and how many rows each has, (classes, 1)."""
+    sums = np.zeros((len(classes), activations.shape[1]))
+    size = max(CHUNK // activations.shape[1], 1)
+    for start in range(0, len(labels), size):
+        members = (labels[start:start + size] == classes[:, None]).astype(np.float64)
+        sums += members @ activations[start:start + size].astype(np.float64)
+    return sums, (labels == classes[:, None]).sum(axis=1)[:, None]
+
+
+def class_means(sums, counts):
+    """The means over the rows of each class, and over the rows of all other classes: two (classes, units) arrays; NaN without rows."""
+    with np.errstate(invalid="ignore"):
+        return sums / counts, (sums.sum(axis=0) - sums) / (counts.sum() - counts)
+
+
+def _means_in_own_precision(activations, labels, classes):
+    def mean(rows):
+        return activations[rows].mean(axis=0) if rows.any() else np.full(activations.shape[1], np.nan)
+    own, others = zip(*((mean(labels == label), mean(labels != label)) for label in classes), strict=True)
+    return np.array(own, np.float64), np.array(others, np.float64)
+
+
+def _index(preferred, others, best):
+    preferred, others = (np.take_along_axis(means, best, axis=0)[0] for means in (preferred, others))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (preferred - others) / (preferred + others)
 
 
 def _checked(activations, labels):
@@ -48,26 +77,3 @@ def _checked(activations, labels):
     if activations.ndim != 2 or labels.shape != activations.shape[:1]:
         raise UserError(f"selectivity: activations of shape {activations.shape} cannot have labels of shape {labels.shape}")
     return activations, labels
-
-
-def _index(preferred, others, best):
-    preferred, others = (np.take_along_axis(means, best, axis=0)[0] for means in (preferred, others))
-    return (preferred - others) / (preferred + others)
-
-
-def _class_means(activations, labels, classes):
-    """The means over the rows of each class, and over the rows of all other classes: two (classes, units) float64 arrays."""
-    sums = np.zeros((len(classes), activations.shape[1]))
-    size = max(CHUNK // max(activations.shape[1], 1), 1)
-    for start in range(0, len(labels), size):
-        members = (labels[start:start + size] == classes[:, None]).astype(np.float64)
-        sums += members @ activations[start:start + size].astype(np.float64)
-    counts = (labels == classes[:, None]).sum(axis=1)[:, None]
-    return sums / counts, (sums.sum(axis=0) - sums) / (len(labels) - counts)
-
-
-def _class_means_in_own_precision(activations, labels, classes):
-    def mean(rows):
-        return activations[rows].mean(axis=0) if rows.any() else np.full(activations.shape[1], np.nan)
-    own, others = zip(*((mean(labels == label), mean(labels != label)) for label in classes), strict=True)
-    return np.array(own, np.float64), np.array(others, np.float64)

@@ -48,20 +48,38 @@ def streamed(model, images, labels=None, layers=None, batch_size=128, classes=No
     names = unit_layers(model) if layers is None else tuple(layers)
     spec, function = input_spec(model), activity_function(model, names)
     size = _images_a_pass(model, names, batch_size)
-    update = _update_on_device if tf.config.list_physical_devices("GPU") else Moments.update
-    moments, sums, score = [Moments() for _ in [*names, "outputs"]], None, 0.0
+    statistics = [_LayerStatistics(classes) for _ in [*names, "outputs"]]
+    seen, score = 0, 0.0
     for batch_images, batch_labels in track(batches(images, labels, batch_size, spec), label="streaming"):
         batch_labels = None if batch_labels is None else np.asarray(batch_labels)
         for start in range(0, len(batch_images), size):
             units, outputs = function(tf.cast(batch_images[start:start + size], spec.dtype))
-            tensors = [tf.reshape(tensor, [-1, tensor.shape[-1]]) for tensor in (*units, outputs)]
-            for layer, tensor in zip(moments, tensors, strict=True):
-                update(layer, tensor)
-            if batch_labels is not None:
-                own = batch_labels[start:start + size]
-                score += len(own) * METRICS[metric](tf.cast(outputs, tf.float32).numpy(), own)
-                sums = sums if classes is None else _add(sums, tensors, own, np.asarray(classes))
-    return Streamed(moments, sums, score / moments[-1].count if score else math.nan)
+            own = None if batch_labels is None else batch_labels[start:start + size]
+            for layer, tensor in zip(statistics, (*units, outputs), strict=True):
+                layer.update(tensor, own)
+            seen += len(outputs)
+            score += len(outputs) * (math.nan if own is None else METRICS[metric](tf.cast(outputs, tf.float32).numpy(), own))
+    return Streamed([layer.moments for layer in statistics], [layer.sums for layer in statistics], score / seen)
+
+
+class _LayerStatistics:
+    def __init__(self, classes):
+        self.moments, self.sums = Moments(), None
+        self._classes = None if classes is None else np.asarray(classes)
+        self._on_device = bool(tf.config.list_physical_devices("GPU"))
+
+    def update(self, tensor, labels):
+        rows = tf.reshape(tensor, [-1, tensor.shape[-1]])
+        if self._on_device:
+            count, *parts = device_moments(rows)
+            self.moments.merge(Moments(int(count), *(part.numpy() for part in parts)))
+        else:
+            self.moments.update(rows.numpy())
+        if self._classes is not None and labels is not None:
+            examples = tf.reduce_sum(tf.cast(tf.reshape(rows, [len(labels), -1, rows.shape[-1]]), tf.float64), axis=1)
+            sums, counts = class_sums(examples.numpy(), labels, self._classes)
+            counts = counts * (len(rows) // len(labels))
+            self.sums = (sums, counts) if self.sums is None else (self.sums[0] + sums, self.sums[1] + counts)
 
 
 def _images_a_pass(model, names, batch_size):
@@ -69,16 +87,6 @@ def _images_a_pass(model, names, batch_size):
     tensors = [graph.specs[tensor] for tensor in unit_tensors(graph, names).values()]
     image_bytes = sum(math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size for spec in tensors)
     return min(batch_size, max(OUTPUT_BYTES // max(image_bytes, 1), 1))
-
-
-def _add(sums, tensors, labels, classes):
-    new = [class_sums(tensor.numpy(), np.repeat(labels, len(tensor) // len(labels)), classes) for tensor in tensors]
-    return new if sums is None else [(a + c, b + d) for (a, b), (c, d) in zip(sums, new, strict=True)]
-
-
-def _update_on_device(moments, rows):
-    count, *statistics = device_moments(rows)
-    moments.merge(Moments(int(count), *(part.numpy() for part in statistics)))
 
 
 @tf.function(reduce_retracing=True)

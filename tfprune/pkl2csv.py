@@ -1,0 +1,85 @@
+"""From the pickles of measured runs to the original study's CSV files: which runs, from where, to where."""
+import dataclasses
+import pathlib
+
+from absl import flags
+
+from tfprune import files
+from tfprune.experiment import GROUPS, Experiment, UserError
+from tfprune.progress import say
+from tfprune.run import STAGES, asked
+
+FLAGS = flags.FLAGS
+PICKLES = {"redundancy": ("redundancy", "selectivity", "similarity"), "robustness": ("robustness",)}
+
+
+def define_flags():
+    """Defines the flag of both export scripts."""
+    flags.DEFINE_string("run_dir", None, "export the pickles in this folder, such as the original study's, as those of --experiment_id")
+
+
+def export(kind, registry, positional=()):
+    """Exports what the command line asks for: experiments by ID, one from a folder of pickles, or every measured run.
+
+    Args:
+      kind: "redundancy" or "robustness".
+      registry: the experiments.
+      positional: arguments that are not flags.
+    """
+    stage = f"get_{kind}"
+    if FLAGS.run_dir is None and FLAGS.experiment_id is None and FLAGS.experiment_ids is None and not positional:
+        sources = list(_measured(kind))
+        if not sources:
+            raise UserError(f"--results_dir={FLAGS.results_dir}: no run there has been through {stage}.py; "
+                            "--run_dir=FOLDER --experiment_id=ID exports pickles from elsewhere")
+    else:
+        sources = [_asked(kind, run) for run in asked(registry, positional)]
+    for experiment, folder, tag, crosses, target in sources:
+        if not FLAGS.dry_run:
+            text = _text(kind, experiment, folder, tag, crosses)
+            files.write(files.writable_folder(target.parent, "--results_dir") / target.name, text)
+        say(f"ID {experiment.id} pkl2csv_{kind}: {'would write' if FLAGS.dry_run else 'wrote'} {target}")
+
+
+def _asked(kind, run):
+    """(experiment, folder of pickles, tag in their names, number of crosses, target) of a run."""
+    stage = f"get_{kind}"
+    if FLAGS.run_dir is None:
+        run.require(stage, f"pkl2csv_{kind}")
+        return run.experiment, run.path, run.experiment.tag(*STAGES[stage]), run.experiment.measure.crosses, run.csv(kind)
+    folder = pathlib.Path(FLAGS.run_dir)
+    crosses = len(list(folder.glob(f"{kind}[0-9].pkl")))
+    if not crosses:
+        raise UserError(f"--run_dir={folder}: no {kind}0.pkl there")
+    return run.experiment, folder, "", crosses, run.csv(kind)
+
+
+def _measured(kind):
+    """The same for every run below --results_dir that has been through the stage."""
+    stage, root = f"get_{kind}", pathlib.Path(FLAGS.results_dir)
+    for path in sorted(root.glob(f"**/{stage}*.done.json")):
+        tag = path.name.removeprefix(stage).removesuffix(".done.json")
+        measure = files.read_json(path)["settings"]["measure"]
+        experiment = _from_settings(files.read_json(path.parent / "config.json"), measure)
+        target = root / "csv" / experiment.family / f"{path.parent.name}_{kind}{tag}.csv"
+        yield experiment, path.parent, tag, experiment.measure.crosses, target
+
+
+def _from_settings(settings, measure):
+    """The experiment that a config.json describes, measured as a done marker says."""
+    types = {field.name: field.type for field in dataclasses.fields(Experiment)}
+    groups = {group: types[group](**settings[group]) for group in GROUPS}
+    groups["measure"] = dataclasses.replace(groups["measure"], **{name: tuple(value) if isinstance(value, list) else value for name, value in measure.items()})
+    plain = {name: settings[name] for name in ("id", "name", "study", "family", "seed", "fidelity")}
+    return Experiment(**plain, **groups)
+
+
+def _text(kind, experiment, folder, tag, crosses):
+    """The CSV of a run, as text."""
+    from tfprune import pickles
+    from tfprune.units import export as tables
+
+    contents = [{stem: pickles.load(folder / f"{stem}{cross}{tag}.pkl") for stem in PICKLES[kind]} for cross in range(crosses)]
+    if kind == "redundancy":
+        return tables.csv_text(tables.REDUNDANCY_COLUMNS, tables.redundancy_rows(experiment, contents))
+    return tables.csv_text(tables.ROBUSTNESS_COLUMNS, tables.robustness_rows(experiment, [content["robustness"] for content in contents]))
