@@ -45,10 +45,14 @@ def check(rows):
 
 
 def seconds(functions, repeats):
-    """Median times of the functions, called in turns so that a busy moment hits all of them."""
+    """Median times of the functions, called in turns so that a busy moment hits all of them.
+
+    The pause lets BLAS's threads fall asleep: they spin for a while after a call, on the cores that the next function needs.
+    """
     times = [[] for _ in functions]
     for _ in range(repeats):
         for function, taken in zip(functions, times, strict=True):
+            time.sleep(0.1)
             start = time.perf_counter()
             function()
             taken.append(time.perf_counter() - start)

@@ -4,6 +4,7 @@ import numpy as np
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
 from tfprune.layers.lrn import LocalResponseNormalization
+from tfprune.units.graph import declare_unit_layers
 
 layers = keras.layers
 
@@ -71,8 +72,8 @@ def nested():
 def sequential():
     """A Sequential that was not made from an Input."""
     model = keras.Sequential([
-        layers.Conv2D(5, 3, activation="relu", name="conv"), layers.Flatten(), layers.Dense(6, name="hidden"), layers.LeakyReLU(name="leaky"),
-        layers.Dropout(0.5), layers.Dense(4)])
+        layers.Conv2D(5, 3, activation="relu", name="conv"), layers.Flatten(), layers.Dense(6, name="hidden"),
+        layers.LeakyReLU(name="leaky"), layers.Dropout(0.5), layers.Dense(4)])
     model.build((None, 5, 5, 3))
     return model
 
@@ -95,13 +96,35 @@ def regression():
     return keras.Model(examples, layers.Dense(1)(x))
 
 
-NETS = {net.__name__: net for net in (chain, normalised, residual, branches, nested, sequential, depthwise, regression)}
+def declared():
+    """Unit layers with nothing but pooling between them, and one before its activation function, as its builder wants them."""
+    images = keras.Input((9, 9, 2))
+    x = layers.Conv2D(6, 3, activation="relu", name="conv")(images)
+    x = layers.MaxPooling2D(2, name="pool")(x)
+    x = layers.Dense(5, name="linear")(layers.Flatten()(x))
+    model = keras.Model(images, layers.Dense(3)(layers.LeakyReLU()(x)))
+    return declare_unit_layers(model, ["conv", "pool", "linear"])
 
 
-def build(name, seed=0):
-    """The net with all weights random, normalisations' and biases' too."""
+def half_precision():
+    """Activities in bfloat16, weights and output in float32."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        examples = keras.Input((4,))
+        x = layers.Dense(8, activation="relu", name="hidden1")(examples)
+        x = layers.Dense(6, activation="relu", name="hidden2")(x)
+        return keras.Model(examples, layers.Dense(3, dtype="float32")(x))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+NETS = {net.__name__: net for net in (chain, normalised, residual, branches, nested, sequential, depthwise, regression, declared)}
+
+
+def build(net, seed=0):
+    """A net, or that of this name, with all weights random, normalisations' and biases' too."""
     keras.backend.clear_session()
-    model = NETS[name]()
+    model = NETS[net]() if isinstance(net, str) else net()
     generator = np.random.default_rng(seed)
     for weight in model.weights:
         if weight.dtype.is_floating:

@@ -1,8 +1,11 @@
 """Redundancy against the original's own outputs and its definitions, on arrays and streamed from nets."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from tests.conftest import shared
+from tests.conftest import ROOT, shared
 from tests.small_nets import NETS, build, examples
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
@@ -43,7 +46,7 @@ def test_dead_units_corrected():
 
 
 def test_the_similarity_threshold_counts_itself():
-    moments = Moments(3, np.zeros(4), np.zeros(4), np.array([[1, 0.5, -0.5, 0.49], [0.5, 1, 0, 0], [-0.5, 0, 1, 0], [0.49, 0, 0, 1]]))
+    moments = Moments(2, np.zeros(4), np.zeros(4), np.array([[1, 0.5, -0.5, 0.49], [0.5, 1, 0, 0], [-0.5, 0, 1, 0], [0.49, 0, 0, 1]]))
     result = from_moments(moments)
     assert (result.similarity_mean, result.similarity_std) == pytest.approx((1.0, 0.707106781))
 
@@ -93,7 +96,8 @@ def test_eigenvectors_belong_to_the_eigenvalues():
 @pytest.mark.parametrize("shape", [(50_000, 24), (3_000, 400), (40, 60)], ids=str)
 def test_as_numpy_does(shape):
     random = np.random.default_rng(0)
-    rows = np.maximum(random.normal(size=(shape[0], 5)) @ random.normal(size=(5, shape[1])) + random.normal(size=shape), 0).astype("float32")
+    rows = random.normal(size=(shape[0], 5)) @ random.normal(size=(5, shape[1])) + random.normal(size=shape)
+    rows = np.maximum(rows, 0).astype("float32")
     result, wide = redundancy(rows), rows.astype("float64")
     np.testing.assert_allclose(result.correlation, np.corrcoef(wide, rowvar=False), atol=1e-6)
     reference = np.linalg.eigvalsh(np.cov(wide, rowvar=False))
@@ -108,7 +112,8 @@ def test_positions_are_rows_and_one_unit_is_fine():
 
 
 @pytest.mark.parametrize("rows, problem", [
-    (np.zeros((1, 3)), "at least 2 rows"), (np.zeros((0, 3)), "at least 1 row"), (np.zeros(3), "shape"), (np.full((9, 2), np.nan), "2 of 2 units")])
+    (np.zeros((1, 3)), "at least 2 rows"), (np.zeros((0, 3)), "at least 1 row"), (np.zeros(3), "shape"),
+    (np.full((9, 2), np.nan), "2 of 2 units")])
 def test_rows_that_cannot_be_measured(rows, problem):
     with pytest.raises(UserError, match=problem) as error:
         redundancy(rows)
@@ -202,3 +207,10 @@ def test_streamed_statistics_with_labels():
     assert counts.ravel().tolist() == [24 * 81, 23 * 81, 23 * 81]
     np.testing.assert_allclose(sums[1], conv1[labels == 1].sum(axis=(0, 1, 2)), rtol=1e-5)
     assert np.isnan(streamed(model, images).score)
+
+
+def test_arrays_are_measured_without_tensorflow():
+    modules = ("covariance", "redundancy", "selectivity", "growth", "nesting", "export")
+    imports = "; ".join(f"import tfprune.units.{module}" for module in modules)
+    subprocess.run([sys.executable, "-c", f"import sys; {imports}; import tfprune.pickles; assert 'tensorflow' not in sys.modules"],
+                   cwd=ROOT, check=True)

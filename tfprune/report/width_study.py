@@ -12,13 +12,14 @@ from tfprune.experiment import GROUPS, UserError, non_defaults
 from tfprune.report import figures
 from tfprune.units import growth
 
+CLASSES = {"cifar10": 10, "digits": 10, "linear": 2}  # of classifiers; what guessing achieves is the reference
 WIDEST, WIDEST_MLP = 4, 16  # width factors of the study's widest nets: units are counted as shares of theirs
 # file name -> (quantity, set, title, y label, is its growth of interest)
 FIGURES = {
     "train_accuracy": ("accuracy", "train", "Training accuracy", "accuracy [%]", False),
     "test_accuracy": ("accuracy", "test", "Test accuracy", "accuracy [%]", False),
-    "prunability": ("prunability", "test", "Units that can be ablated while 80 % of answers stay", "prunable units [% of the widest net]", True),
-    "redundancy": ("redundancy", "test", "Units whose activity the others explain", "redundant units [% of the widest net]", True),
+    "prunability": ("prunability", "test", "Prunable: 80 % of answers stay without them", "prunable units [% of the widest net]", True),
+    "redundancy": ("redundancy", "test", "Redundant: 95 % of the variance is in the others", "redundant units [% of the widest net]", True),
 }
 
 
@@ -26,15 +27,19 @@ def report(runs, folder):
     """Writes the four figures and `width_study.csv` of the runs, prints a summary, and returns the paths."""
     table = tidy(runs)
     folder = files.writable_folder(folder, "--out")
-    fidelity = runs[0].experiment.measure.fidelity
+    experiment = runs[0].experiment
+    fidelity, classes = experiment.measure.fidelity, CLASSES.get(experiment.dataset.name)
+    references = {True: ("all units of the net (g = 2)", lambda width: width / _widest(experiment)),
+                  False: ("guessing", lambda width: 1 / classes) if classes else None}
     paths = [folder / "width_study.csv"]
     files.write(paths[0], table.to_csv(index=False))
     for name, (quantity, evaluation_set, title, ylabel, grows) in FIGURES.items():
         factors = growth_factors(table, quantity, fidelity) if grows else {}
-        notes = [f"g = {g:.2f}" + (f"  {label}" if len(factors) > 1 else "") for label, g in factors.items() if not np.isnan(g)]
+        notes = [f"growth when the width doubles: g = {g:.2f}" + (f"  {label}" if len(factors) > 1 else "")
+                 for label, g in factors.items() if not np.isnan(g)]
         paths.append(folder / f"{name}.png")
         with files.atomic(paths[-1]) as temporary:
-            figures.against_width(curves(table, quantity, evaluation_set), title, ylabel, temporary, grows, True, "\n".join(notes))
+            figures.against_width(curves(table, quantity, evaluation_set), title, ylabel, temporary, grows, references[grows], "\n".join(notes))
     print(summary(table, fidelity))
     return paths
 
@@ -87,8 +92,7 @@ def growth_factors(table, quantity, fidelity="corrected"):
 def _of_run(run, label):
     experiment = run.experiment
     redundancy, robustness = (_read(run, kind) for kind in ("redundancy", "robustness"))
-    width = experiment.dnn.neuron_multiplier
-    widest = WIDEST_MLP if experiment.dataset.name == "linear" else WIDEST
+    width, widest = experiment.dnn.neuron_multiplier, _widest(experiment)
     rows = [*_accuracies(redundancy), *_redundancies(redundancy, width, widest),
             *_prunabilities(robustness, width, widest, experiment.measure.fidelity)]
     table = pd.DataFrame(rows, columns=["quantity", "set", "layer", "cross", "value"])
@@ -96,6 +100,10 @@ def _of_run(run, label):
                                              "width_factor": width, "seed": experiment.seed}.items()):
         table.insert(place, column, value)
     return table
+
+
+def _widest(experiment):
+    return WIDEST_MLP if experiment.dataset.name == "linear" else WIDEST
 
 
 def _accuracies(redundancy):

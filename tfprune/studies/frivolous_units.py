@@ -7,7 +7,7 @@ blocks below follow each other in the order in which they were numbered, slowest
 import itertools
 from dataclasses import replace
 
-from tfprune.experiment import KINDS, DNN, Dataset, Experiment, Hyper, Measure, Training
+from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
 
 STUDY = "frivolous_units"
 WIDTHS = (0.25, 0.5, 1, 2, 4)
@@ -171,4 +171,4 @@ def digits_demo():
         yield Experiment(
             -1, f"Alexnet_digits_nmult={width}_seed=0", STUDY, "laptop",
             dataset=Dataset("digits", proportion_training_set=0.85), dnn=DNN("Alexnet_digits", neuron_multiplier=float(width)),
-            hyper=Hyper(batch_size=32, crop_size=8, image_size=8, max_num_epochs=30), measure=Measure(kinds=KINDS))
+            hyper=Hyper(batch_size=32, crop_size=8, image_size=8, max_num_epochs=20))

@@ -1,6 +1,6 @@
 """Ablating units in a `Sweep`: the first units of an order, or all of them.
 
-A family of perturbations, here and in `disturbances`, has a `sweep`; `drawn(cross, intact, first)`, what a cross needs for a batch
+A family of perturbations, here and in `disturbances`, has a `sweep`; `drawn(kind, cross, intact, first)`, what a cross needs for a batch
 whose first example is the `first`-th of all, the same for all amounts; `condition(drawn, amount)`, the tensors that go into the
 compiled pass, of the given `signature()`; and `perturbation(condition)`, the hooks of `Sweep.run`.
 """
@@ -15,7 +15,7 @@ from tfprune.units.sweep import Stack, Sweep
 
 
 class Ablation:
-    """Units set to 0 in given orders: [cross][unit layer] arrays of indices."""
+    """Units set to 0 in given orders: {kind: [cross][unit layer] array of indices}."""
 
     def __init__(self, graph, units, orders):
         self.sweep, self.orders = Sweep(graph, sites_of_masks(graph, units)), orders
@@ -23,8 +23,8 @@ class Ablation:
         sites = self.sweep.sites
         self.compact = {k for site, k in sites.items() if stays_compact(graph, site, sites)}
 
-    def drawn(self, cross, intact, first):
-        return self.orders[cross][:len(self.channels)]  # the original's go on with the logits
+    def drawn(self, kind, cross, intact, first):
+        return self.orders[kind][cross][:len(self.channels)]  # the original's go on with the logits
 
     def condition(self, drawn, amount):
         """The indices of the units that are left, of each unit layer."""
@@ -55,7 +55,7 @@ class TotalAblation:
     def __init__(self, graph, units):
         self.sweep = Sweep(graph, sites_of_masks(graph, units))
 
-    def drawn(self, cross, intact, first):
+    def drawn(self, kind, cross, intact, first):
         return []
 
     def condition(self, drawn, amount):

@@ -95,9 +95,11 @@ def rows_of(count, batch_size, max_rows=50_000, fidelity="corrected"):
 
 
 def rebatched(images, batch_size, spec):
-    """Datasets in batches of `batch_size`, however they were batched; arrays as they are."""
+    """Datasets in batches of `batch_size`, however they were batched; arrays as they are. UserError for an endless Dataset."""
     if not isinstance(images, tf.data.Dataset):
         return images
+    if images.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise UserError("images: the tf.data.Dataset never ends; take() as many as are to be measured")
     image = images.element_spec[0] if isinstance(images.element_spec, tuple) else images.element_spec
     return images.rebatch(batch_size) if image.shape.rank == spec.shape.rank else images.batch(batch_size)
 
@@ -111,8 +113,6 @@ def input_spec(model):
 def _count(images):
     if not isinstance(images, tf.data.Dataset):
         return len(images)
-    if images.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise UserError("images: the tf.data.Dataset never ends; take() as many as are to be measured")
     return int(images.reduce(np.int64(0), lambda count, batch: count + tf.shape(tf.nest.flatten(batch)[0], tf.int64)[0]))
 
 

@@ -81,16 +81,17 @@ def _channels_last(layer):
     return getattr(layer, "data_format", "channels_last") == "channels_last"
 
 
-def apply_compact(layer, tensor, kept):
-    """A layer that `passes` or `absorbs`, on a tensor that has only the kept channels."""
+def apply_compact(op, tensor, kept):
+    """An operation whose layer `passes` or `absorbs`, on a tensor that has only the kept channels."""
+    layer = op.layer
     if type(layer) is LocalResponseNormalization:
         return _normalise(layer, tensor, kept)
     if type(layer) is _layers.Flatten:
         return tf.reshape(tensor, [tf.shape(tensor)[0], -1])
     if not absorbs(layer):
-        return layer(tensor)
-    with replaced(layer, kernel=_kept_rows(layer.kernel, kept), _input_spec=None):
-        return layer(tensor)
+        return op(tensor)[0]
+    with replaced(layer, kernel=_kept_rows(tf.cast(layer.kernel, tensor.dtype), kept), _input_spec=None):
+        return op(tensor)[0]
 
 
 def select_flat(tensor, kept):
@@ -109,7 +110,6 @@ def _normalise(layer, tensor, kept):
 
 def _kept_rows(kernel, kept):
     """The rows of a kernel [.., inputs, units] that belong to the kept channels; inputs may be positions x channels."""
-    kernel = tf.convert_to_tensor(kernel)
     *window, inputs, units = kernel.shape
     if inputs == kept.channels:
         return tf.gather(kernel, kept.index, axis=-2)

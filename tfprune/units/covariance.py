@@ -17,7 +17,7 @@ from tfprune.experiment import UserError
 
 CHUNK = 2**17  # elements summed at a time: their float64 copy stays in a core's cache
 PARTS = 8  # shares of a large array, for threads; a constant, so that a result does not depend on the number of cores
-WORTHWHILE = 2**25  # products from which threads pay
+WORTHWHILE = 2**24  # products from which threads pay
 WIDE = 512  # units from which BLAS itself uses all cores well; below that its threads mostly wait for each other
 _BLAS_LOCK = threading.Lock()  # the number of BLAS threads is the process's; two that change it at once would restore the wrong one
 

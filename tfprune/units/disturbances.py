@@ -14,14 +14,14 @@ class DisturbedActivities:
     """Every activity of a unit layer changed, with random numbers of its own."""
 
     def __init__(self, graph, units, kind, seed):
-        self.sweep, self.kind, self.seed = Sweep(graph, {tensor: k for k, tensor in enumerate(units)}), kind, seed
-        self.units, self.specs = units, [graph.specs[tensor] for tensor in units]
+        self.sweep, self.seed = Sweep(graph, {tensor: k for k, tensor in enumerate(units)}), seed
+        self.units, self.shapes = units, [graph.specs[tensor].shape for tensor in units]
         self.disturbance = PERTURBATIONS[kind]
         self._draw = tf.function(self._numbers_and_deviations, reduce_retracing=True)
 
-    def drawn(self, cross, intact, first):
+    def drawn(self, kind, cross, intact, first):
         """Of each unit layer: the random numbers, and the standard deviations of the intact activities."""
-        keys = tf.constant([derive_seed(self.seed, self.kind, cross, k) for k in range(len(self.units))], tf.int64)
+        keys = tf.constant([derive_seed(self.seed, kind, cross, k) for k in range(len(self.units))], tf.int64)
         return self._draw(keys, [intact[tensor] for tensor in self.units], tf.constant(first, tf.int64))
 
     def _numbers_and_deviations(self, keys, activities, first):
@@ -32,7 +32,7 @@ class DisturbedActivities:
         return drawn, tf.constant(amount, tf.float32)
 
     def signature(self):
-        return [(spec, tf.TensorSpec([None] + [1] * (spec.shape.rank - 1), spec.dtype)) for spec in self.specs], tf.TensorSpec([])
+        return [(tf.TensorSpec(shape), tf.TensorSpec([None] + [1] * (shape.rank - 1))) for shape in self.shapes], tf.TensorSpec([])
 
     def perturbation(self, condition):
         return _Disturbed(self.disturbance.apply, *condition)
@@ -46,11 +46,13 @@ class _Disturbed:
 
     def activity(self, k, key, row):
         numbers, of_intact = self.drawn[k]
-        return Stack((key,), self.apply(row, numbers, self.amount, of_intact if key == {k} else deviations(row)))
+        disturbed = self.apply(tf.cast(row, tf.float32), numbers, self.amount, of_intact if key == {k} else deviations(row))
+        return Stack((key,), tf.cast(disturbed, row.dtype))
 
 
 def deviations(activities):
-    """The population standard deviation of each example, over all its units and positions; [batch, 1, ..]."""
+    """The population standard deviation of each example, over all its units and positions; float32 [batch, 1, ..]."""
+    activities = tf.cast(activities, tf.float32)
     axes = list(range(1, activities.shape.rank))
     centred = activities - tf.reduce_mean(activities, axes, keepdims=True)
     return tf.sqrt(tf.reduce_mean(tf.square(centred), axes, keepdims=True))  # half the time of tf.math.reduce_std
@@ -64,16 +66,16 @@ class DisturbedKernels:
 
     def __init__(self, graph, units, kind, seed):
         owners = kernel_owners(graph, units)
-        self.sweep, self.kind, self.seed = Sweep(graph, {}, owners), kind, seed
+        self.sweep, self.seed = Sweep(graph, {}, owners), seed
         self.disturbance = PERTURBATIONS[kind]
         self.places = [(op, name) for op in graph.operations if op.name in owners for name in kernels(op)[1]]
         self._of_cross = {}
 
-    def drawn(self, cross, intact, first):
+    def drawn(self, kind, cross, intact, first):
         """The random numbers of each kernel, the same for all batches."""
         if cross not in self._of_cross:
             self._of_cross[cross] = [
-                draw(self.disturbance.draw, derive_seed(self.seed, self.kind, cross, place), tuple(kernel.shape))
+                draw(self.disturbance.draw, derive_seed(self.seed, kind, cross, place), tuple(kernel.shape))
                 for place, kernel in enumerate(self._kernels())]
         return self._of_cross[cross]
 
@@ -101,7 +103,8 @@ class _ChangedKernels:
 
     @contextlib.contextmanager
     def kernels(self, operation):
-        with replaced(kernels(operation)[0], **self.changed[operation.name]):
+        layer = kernels(operation)[0]
+        with replaced(layer, **{name: tf.cast(kernel, layer.compute_dtype) for name, kernel in self.changed[operation.name].items()}):
             yield
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.disturbances import DisturbedActivities, DisturbedKernels
@@ -40,29 +41,41 @@ class Meter:
       seed: of the random numbers of the other kinds.
       fidelity: "original" scores regressions as the original does.
       batch_size: the largest batch to come.
+
+    Raises:
+      UserError: the model is not such a one, or has no unit layers.
     """
 
     def __init__(self, model, kinds, orders, crosses, amounts, seed, fidelity="corrected", batch_size=128):
         self.graph = graph = single_path(model)
         self.layers = (*unit_layers(model), "all")
+        if len(self.layers) == 1:
+            raise UserError(f"the model '{model.name}' has no unit layers: no convolution or dense layer before its last")
         self.kinds, self.crosses, self.amounts = tuple(kinds), tuple(crosses), amount_grid(amounts)
         self.output = graph.outputs[0]
         self.score = score_for(graph.specs[self.output].shape[-1], fidelity)
         units = list(unit_tensors(graph, self.layers[:-1]).values())
         singles = [frozenset([k]) for k in range(len(units))]
         self.targets = [frozenset().union(*singles), *singles]  # "all" shares most with the first layer
-        self.passes = {kind: Pass(graph, _family(kind, graph, units, orders, seed), self.targets, self.score, batch_size)
-                        for kind in self.kinds}
+        families = _families(self.kinds, graph, units, orders, seed)
+        passes = {family: Pass(graph, family, self.targets, self.score, batch_size) for family in families.values()}
+        self.passes = {kind: passes[family] for kind, family in families.items()}
         self._total = TotalPass(graph, TotalAblation(graph, units), self.targets, self.score, batch_size)
         self.intact = IntactPass(graph, self._needed())
         self.sums = {kind: np.zeros((len(self.crosses), len(self.targets), amounts, 2)) for kind in self.kinds}
         self._totals, self._examples, self._labelled = 0.0, 0, True
 
     def add(self, images, labels=None):
-        """Measure one more batch: images [batch, ...] as the net takes them, labels [batch] or None."""
+        """Measure one more batch: images [batch, ...] as the net takes them, labels [batch] or None.
+
+        Raises:
+          UserError: there is not one label for each image.
+        """
         intact = self.intact(images)
         self._labelled &= labels is not None
         labels = tf.zeros(len(images)) if labels is None else tf.cast(tf.reshape(labels, [-1]), tf.float32)
+        if len(labels) != len(images):
+            raise UserError(f"labels: {len(labels)} numbers for {len(images)} images; each has one (a class's number, not one-hot)")
         own = self.score.sums(intact[self.output][None], intact[self.output], labels).numpy()
         self._totals = self._totals + self.score.totals(intact[self.output], labels).numpy()
         for kind in self.kinds:
@@ -77,7 +90,7 @@ class Meter:
     def _add_kind(self, kind, intact, labels):
         work, last = self.passes[kind], len(self.amounts) - _ablates_units(kind)
         for position, cross in enumerate(self.crosses):
-            drawn = work.family.drawn(cross, intact, self._examples)
+            drawn = work.family.drawn(kind, cross, intact, self._examples)
             for place in range(1, last):
                 condition = work.family.condition(drawn, self.amounts[place])
                 self.sums[kind][position, :, place] += work.sums(intact, labels, condition)
@@ -96,8 +109,7 @@ def _ablates_units(kind):
     return isinstance(PERTURBATIONS[kind], Units)
 
 
-def _family(kind, graph, units, orders, seed):
-    if _ablates_units(kind):
-        return Ablation(graph, units, orders[kind])
-    families = {"activities": DisturbedActivities, "kernels": DisturbedKernels}
-    return families[PERTURBATIONS[kind].of](graph, units, kind, seed)
+def _families(kinds, graph, units, orders, seed):
+    """{kind: family}; all kinds that ablate units have the same one, which differ in the orders only."""
+    ablation, disturbed = Ablation(graph, units, orders), {"activities": DisturbedActivities, "kernels": DisturbedKernels}
+    return {kind: ablation if _ablates_units(kind) else disturbed[PERTURBATIONS[kind].of](graph, units, kind, seed) for kind in kinds}

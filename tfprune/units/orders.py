@@ -2,6 +2,7 @@
 import numpy as np
 
 from tfprune.experiment import KINDS, derive_seed
+from tfprune.units import legacy_sort
 
 
 def random_order(generator, correlations, units):
@@ -11,7 +12,7 @@ def random_order(generator, correlations, units):
 
 def targeted_order(generator, correlations, units):
     """A random living unit, then the others by their |correlation| with it, largest first; dead ones (r = 0 or NaN) last, by index."""
-    strength = np.abs(np.nan_to_num(np.asarray(correlations, np.float64)))
+    strength = np.abs(np.nan_to_num(np.array(correlations, np.float64, ndmin=2)))
     np.fill_diagonal(strength, 0)  # of a dead unit it may be 1, 0 or NaN: only the others tell
     living = np.flatnonzero(strength.any(axis=1))
     chosen = generator.choice(living if len(living) else units)
@@ -54,6 +55,7 @@ def original_orders(correlations, seed):
     generator = np.random.RandomState(seed)
     orders = {kind: [[None, None] for _ in correlations] for kind in KINDS[2:]}
     for cross, matrices in enumerate(correlations):
+        matrices = [np.atleast_2d(matrix) for matrix in matrices]  # np.corrcoef of a single unit is a number
         for kind in KINDS[2:]:
             for of_set in range(2):
                 chosen = [generator.randint(len(matrix)) for matrix in matrices]
@@ -71,4 +73,4 @@ def _original_layers(generator, matrices, chosen, shuffled):
 
 def original_targeted_order(correlations):
     """Units by |r|, largest first, NaN before all: the order of the original study."""
-    return np.flip(np.argsort(np.abs(correlations)))
+    return np.array(legacy_sort.argsort(np.abs(correlations))[::-1])

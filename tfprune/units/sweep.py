@@ -139,8 +139,8 @@ def _apply(op, stack):
         return [Stack(stack.keys, value) for value in op(stack.value)]
     if absorbs(op.layer):
         value = stack.value if stack.compact else select_flat(stack.value, stack.kept)
-        return [Stack(stack.keys, apply_compact(op.layer, value, stack.kept))]
-    value = apply_compact(op.layer, stack.value, stack.kept) if stack.compact else op(stack.value)[0]
+        return [Stack(stack.keys, apply_compact(op, value, stack.kept))]
+    value = apply_compact(op, stack.value, stack.kept) if stack.compact else op(stack.value)[0]
     return [Stack(stack.keys, value, stack.kept, stack.compact)]
 
 
