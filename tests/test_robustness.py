@@ -114,7 +114,8 @@ def test_outputs_equal_the_plain_loops(net):
         for target, output in zip(targets, outputs, strict=True):
             plain = plain_outputs(model, images, kind, 1, 0.7, target, orders, meter)
             np.testing.assert_allclose(output, plain, atol=1e-4, rtol=1e-4, err_msg=f"{kind} {set(target)}")
-            assert np.abs(plain - intact[meter.output]).max() > 1e-3, f"{kind} {set(target)} did nothing"
+            if target & set(family.sweep.kernel_sites.values() or target):  # a pooling layer has no kernels
+                assert np.abs(plain - intact[meter.output]).max() > 1e-3, f"{kind} {set(target)} did nothing"
 
 
 def test_half_precision():

@@ -34,6 +34,8 @@ def report(runs, folder):
     paths = [folder / "width_study.csv"]
     files.write(paths[0], table.to_csv(index=False))
     for name, (quantity, evaluation_set, title, ylabel, grows) in FIGURES.items():
+        if quantity not in set(table.quantity):
+            continue  # a regression has no accuracy
         factors = growth_factors(table, quantity, fidelity) if grows else {}
         notes = [f"growth when the width doubles: g = {g:.2f}" + (f"  {label}" if len(factors) > 1 else "")
                  for label, g in factors.items() if not np.isnan(g)]
@@ -46,12 +48,13 @@ def report(runs, folder):
 
 def summary(table, fidelity="corrected"):
     """The means by curve and width as text, and below them the growth factors (above 2: faster than the net)."""
-    columns = {name: (quantity, chosen) for name, (quantity, chosen, *_) in FIGURES.items()}
+    columns = {name: (quantity, chosen) for name, (quantity, chosen, *_) in FIGURES.items() if quantity in set(table.quantity)}
     means = {name: table[(table.quantity == quantity) & (table["set"] == chosen)].groupby(["curve", "width_factor"]).value.mean()
              for name, (quantity, chosen) in columns.items()}
     lines = [pd.DataFrame(means).to_string(float_format=lambda value: f"{value:.4f}")]
     for quantity in ("prunability", "redundancy"):
-        lines += [f"growth of {quantity} when the width doubles, {label}: g = {g:.2f}" for label, g in growth_factors(table, quantity, fidelity).items()]
+        lines += [f"growth of {quantity} when the width doubles, {label}: g = {g:.2f}"
+                  for label, g in growth_factors(table, quantity, fidelity).items() if not np.isnan(g)]
     return "\n".join(lines)
 
 
@@ -59,7 +62,7 @@ def tidy(runs):
     """The table of all runs.
 
     Columns: experiment_id, name, curve, width_factor, seed, quantity, set, layer, cross, value. `curve` says what sets the run's kind of
-    net apart from the others'. Accuracy has no layer and cross; prunability is of all layers at once; redundancy is one value a layer.
+    net apart from the others'. Accuracy (squared_error in a regression) has no layer and cross; prunability is of all layers at once; redundancy is one value a layer.
 
     Raises:
       UserError: a run's CSV files are missing; it names the command that makes them.
@@ -93,7 +96,8 @@ def _of_run(run, label):
     experiment = run.experiment
     redundancy, robustness = (_read(run, kind) for kind in ("redundancy", "robustness"))
     width, widest = experiment.dnn.neuron_multiplier, _widest(experiment)
-    rows = [*_accuracies(redundancy), *_redundancies(redundancy, width, widest),
+    performance = "squared_error" if experiment.hyper.mse else "accuracy"
+    rows = [*_performances(redundancy, performance), *_redundancies(redundancy, width, widest),
             *_prunabilities(robustness, width, widest, experiment.measure.fidelity)]
     table = pd.DataFrame(rows, columns=["quantity", "set", "layer", "cross", "value"])
     for place, (column, value) in enumerate({"experiment_id": experiment.id, "name": experiment.name, "curve": label,
@@ -106,9 +110,9 @@ def _widest(experiment):
     return WIDEST_MLP if experiment.dataset.name == "linear" else WIDEST
 
 
-def _accuracies(redundancy):
+def _performances(redundancy, quantity):
     for evaluation_set, rows in redundancy.groupby("evaluation_set", sort=False):
-        yield "accuracy", evaluation_set, None, None, rows.performance.iloc[0]
+        yield quantity, evaluation_set, None, None, rows.performance.iloc[0]
 
 
 def _redundancies(redundancy, width, widest):

@@ -1,8 +1,8 @@
 """Covariance and correlation of units, from chunks of rows that need not be kept.
 
-`Moments` needs memory for units x units and sees each row once. Rows are shifted by an early estimate of their mean, so that a large
-mean costs no digits, and sums are float64 (sums of unshifted float32 products are wrong by percents). Partial results merge by the
-formula of Chan, Golub & LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983).
+`Moments` needs memory for units x units and sees each row once. A large mean is estimated early and subtracted from the rows, so that
+it costs no digits, and sums are float64 (in float32, not shifted, they are wrong by percents). Partial results merge by the formula of
+Chan, Golub & LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983).
 """
 import contextlib
 import functools
@@ -17,6 +17,7 @@ from tfprune.experiment import UserError
 
 CHUNK = 2**17  # elements summed at a time: their float64 copy stays in a core's cache
 PARTS = 8  # shares of a large array, for threads; a constant, so that a result does not depend on the number of cores
+LARGE = 4  # standard deviations from which a mean is subtracted
 WORTHWHILE = 2**24  # products from which threads pay
 WIDE = 512  # units from which BLAS itself uses all cores well; below that its threads mostly wait for each other
 _BLAS_LOCK = threading.Lock()  # the number of BLAS threads is the process's; two that change it at once would restore the wrong one
@@ -117,13 +118,16 @@ def _check_finite(total, products):
 
 
 def _shift(rows):
-    """What to subtract from each unit: its mean over some rows; for a unit that is constant there, exactly that constant.
+    """What to subtract from each unit, given some of its rows: the constant that it is there, or else its mean if that is large.
 
-    A unit that stays constant then leaves nothing but exact zeros, whatever its value and however its mean would be rounded.
+    A unit that stays constant then leaves nothing but exact zeros, whatever its value and however its mean would be rounded. A mean of
+    a few standard deviations costs no digit that counts, and most layers need no subtraction at all.
     """
     rows = rows.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.where((rows == rows[0]).all(axis=0), rows[0], rows.mean(axis=0))
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = rows.mean(axis=0)
+        mean[np.abs(mean) < LARGE * rows.std(axis=0)] = 0
+        return np.where((rows == rows[0]).all(axis=0), rows[0], mean)
 
 
 def _sums(rows, shift):
@@ -137,7 +141,7 @@ def _sums(rows, shift):
 
 
 def _sums_of_part(rows, shift):
-    units = len(shift)
+    units, subtract = len(shift), shift.any()
     size = max(CHUNK // units, 4 * units)
     size = -(-len(rows) // -(-len(rows) // size))  # equal chunks of at most that
     buffer, ones = np.empty((size, units)), np.ones(size)
@@ -146,8 +150,9 @@ def _sums_of_part(rows, shift):
         for start in range(0, len(rows), size):
             chunk = rows[start:start + size]
             shifted = buffer[:len(chunk)]
-            np.copyto(shifted, chunk)  # apart from the subtraction: numpy is slow where it has to convert on the way
-            shifted -= shift
+            np.copyto(shifted, chunk)  # not in one with the subtraction: numpy is slow where it has to convert on the way
+            if subtract:
+                shifted -= shift
             total += ones[:len(chunk)] @ shifted
             products += shifted.T @ shifted  # numpy calls syrk: half the work of a general product
     return total, products
