@@ -1,4 +1,4 @@
-"""Export the redundancy of measured nets as CSV, a row for each cross, set, energy and layer: results/csv/<family>/<name>_redundancy.csv.
+"""Export the redundancy of measured nets as CSV, a row a cross, set, energy and layer: results/csv/<family>/<name>_redundancy.csv.
 
     python pkl2csv_redundancy.py                           every run that is measured
     python pkl2csv_redundancy.py --experiment_ids=2-6

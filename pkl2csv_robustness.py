@@ -1,4 +1,4 @@
-"""Export the robustness of measured nets as CSV, a row for each cross, kind, set, layer and amount: results/csv/<family>/<name>_robustness.csv.
+"""Export the robustness of measured nets as CSV, a row a cross, kind, set, layer and amount: results/csv/<family>/<name>_robustness.csv.
 
     python pkl2csv_robustness.py                           every run that is measured
     python pkl2csv_robustness.py --experiment_ids=2-6

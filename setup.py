@@ -1,11 +1,13 @@
 """Packaging of tfprune: `pip install .` for the library, extras for what only some users need (docs/architecture.md has the reasons)."""
+import pathlib
+
 from setuptools import find_packages, setup
 
 setup(
     name="tfprune",
     version="0.1.0",
     description="Which parts of a neural network does it really need? Pruning, supermask and redundancy studies for TensorFlow 2 / Keras",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11,<3.14",
@@ -22,6 +24,7 @@ setup(
         "pandas",
         "matplotlib",
         "scikit-learn",
+        "threadpoolctl",
         "tqdm",
     ],
     extras_require={

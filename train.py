@@ -25,7 +25,8 @@ def main(positional):
     for run in runs:
         experiment = run.experiment
         work = partial(train, run, afresh=FLAGS.overwrite) if experiment.dnn.name else only_records
-        run.execute("train", work, partial(data.ensure, experiment.dataset, FLAGS.data_dir), overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run)
+        records = partial(data.ensure, experiment.dataset, FLAGS.data_dir)
+        run.execute("train", work, records, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run)
 
 
 def only_records(folder):

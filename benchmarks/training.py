@@ -41,7 +41,8 @@ def compare(experiment, steps):
     save, validation = whole_epoch_extras(trainer, experiment)
     times = {"bare": [], "ours": []}
     for repeat in range(FLAGS.repeats + 1):  # the first one traces, and is not counted
-        for name, work in (("bare", lambda: [bare() for _ in range(steps)][-1].numpy()), ("ours", lambda: trainer.train_epoch(lambda: None))):
+        for name, work in (("bare", lambda: [bare() for _ in range(steps)][-1].numpy()),
+                           ("ours", lambda: trainer.train_epoch(lambda: None))):
             started = time.perf_counter()
             work()
             times[name] += [time.perf_counter() - started] if repeat else []

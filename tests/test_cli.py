@@ -35,9 +35,11 @@ def folders(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["--experiment_id=99999"], "no such experiment; IDs are 0-3246"), (["99999"], "no such experiment"), (["--experiment_id=two"], "expected one ID"),
-    ([], "give one of"), (["3", "--experiment_id=2"], "give only one"), (["2", "3"], "argument=2 3"), (["--experiment_ids=6-2"], "expected IDs and ranges"),
-    (["2", "--set=hyper.foo=1"], "hyper has no field 'foo'; it has batch_size"), (["2", "--set=hyper.batch_size=big"], "takes a whole number >= 1"),
+    (["--experiment_id=99999"], "no such experiment; IDs are 0-3246"), (["99999"], "no such experiment"),
+    (["--experiment_id=two"], "expected one ID"), ([], "give one of"), (["3", "--experiment_id=2"], "give only one"),
+    (["2", "3"], "argument=2 3"), (["--experiment_ids=6-2"], "expected IDs and ranges"),
+    (["2", "--set=hyper.foo=1"], "hyper has no field 'foo'; it has batch_size"),
+    (["2", "--set=hyper.batch_size=big"], "takes a whole number >= 1"),
     (["2", "--seed=-1"], "seed"), (["2", "--fidelity=best"], "corrected"), (["2", "--no_such_flag"], "no_such_flag"),
     (["--list", "--study=x"], "no such study")])
 def test_mistakes_get_one_line_and_write_nothing(tmp_path, folders, arguments, says):
@@ -46,7 +48,8 @@ def test_mistakes_get_one_line_and_write_nothing(tmp_path, folders, arguments, s
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(("experiment_id", "says"), [(217, "ResNet_cifar is not available yet"), (4012, "Inception_v3 is not available yet")])
+@pytest.mark.parametrize(("experiment_id", "says"), [
+    (217, "ResNet_cifar is not available yet"), (4012, "Inception_v3 is not available yet")])
 def test_nets_that_are_not_there_yet(tmp_path, folders, experiment_id, says):
     assert says in refused("train.py", experiment_id, *folders)
     assert not (tmp_path / "results").exists()

@@ -28,7 +28,8 @@ def test_set_refuses_values_and_says_what_is_accepted(assignment):
         override(REGISTRY[2], [assignment])
 
 
-@pytest.mark.parametrize("assignment", ["hyper.foo=1", "foo.bar=1", "batch_size=3", "hyper.batch_size", "=", "hyper.=1", "id.x=3", "hyper.__class__=1"])
+@pytest.mark.parametrize("assignment", [
+    "hyper.foo=1", "foo.bar=1", "batch_size=3", "hyper.batch_size", "=", "hyper.=1", "id.x=3", "hyper.__class__=1"])
 def test_set_refuses_unknown_fields(assignment):
     with pytest.raises(UserError, match="--set"):
         override(REGISTRY[2], [assignment])
@@ -76,7 +77,8 @@ def _another(field):
     if field.type is bool:
         return not field.default
     if field.type is str or field.type is tuple:
-        return next((choice if field.type is str else (choice,) for choice in field.metadata["choices"] or ("x",) if choice != field.default))
+        other = next(choice for choice in field.metadata["choices"] or ("x",) if choice != field.default)
+        return other if field.type is str else (other,)
     return field.default + 1
 
 

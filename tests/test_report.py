@@ -15,17 +15,17 @@ CURVE = [1, .9, .85, .7, .5, .2, .1]  # crosses 80 % at .388889 (facts G6)
 
 def exported(run, compressability, curves):
     """Writes the CSV files that a measured net would have: the same values for both sets, one curve a cross."""
-    experiment = run.experiment
     redundancy = [dict.fromkeys(export.REDUNDANCY_COLUMNS, 0) | {
         "evaluation_set": chosen, "cross_validation": cross, "layer": layer, "preserved_energy": energy, "performance": performance,
-        "compressability_95": value} for chosen, performance in (("train", 1.0), ("test", .9)) for cross in range(len(curves)) for energy in (.95, .8)
-        for layer, value in [*enumerate(compressability), ("all", np.mean(compressability))]]
+        "compressability_95": value} for chosen, performance in (("train", 1.0), ("test", .9)) for cross in range(len(curves))
+        for energy in (.95, .8) for layer, value in [*enumerate(compressability), ("all", np.mean(compressability))]]
     robustness = [dict.fromkeys(export.ROBUSTNESS_COLUMNS, 0) | {
         "evaluation_set": chosen, "cross_validation": cross, "perturbation_layer": layer, "perturbation_name": name,
         "perturbation_amount": amount, "performance": score if layer == "all" else 0}
         for chosen in ("train", "test") for cross, curve in enumerate(curves) for layer in (0, "all")
         for name in ("Activation Knockout", "Activation Noise") for amount, score in zip(np.linspace(0, 1, 7), curve, strict=True)]
-    for kind, rows, columns in (("redundancy", redundancy, export.REDUNDANCY_COLUMNS), ("robustness", robustness, export.ROBUSTNESS_COLUMNS)):
+    for kind, rows, columns in (("redundancy", redundancy, export.REDUNDANCY_COLUMNS),
+                                ("robustness", robustness, export.ROBUSTNESS_COLUMNS)):
         path = run.csv(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, export.csv_text(columns, [[row[column] for column in columns] for row in rows]))
@@ -80,7 +80,8 @@ def test_curves_are_named_by_what_differs(tmp_path):
 
 def test_report_writes_pictures_and_a_table(runs, tmp_path, capsys):
     paths = width_study.report(runs, tmp_path / "out")
-    assert [path.name for path in paths] == ["width_study.csv", "train_accuracy.png", "test_accuracy.png", "prunability.png", "redundancy.png"]
+    assert [path.name for path in paths] == [
+        "width_study.csv", "train_accuracy.png", "test_accuracy.png", "prunability.png", "redundancy.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000 for path in paths[1:])
     assert len(pd.read_csv(paths[0])) == len(width_study.tidy(runs))
     assert "growth of redundancy when the width doubles, Alexnet_digits: g = 4.00" in capsys.readouterr().out

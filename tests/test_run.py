@@ -1,5 +1,6 @@
 """A run's directory: what counts as done, what makes it undone, and what a crash leaves."""
 import json
+import pathlib
 
 import pytest
 
@@ -87,6 +88,6 @@ def test_paths(tmp_path):
 def test_atomic_files_keep_the_old_content_until_the_new_is_whole(tmp_path):
     files.write(tmp_path / "a", "old")
     with pytest.raises(RuntimeError), files.atomic(tmp_path / "a") as path:
-        open(path, "w").write("new, but not all of it")
+        pathlib.Path(path).write_text("new, but not all of it")
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old" and len(list(tmp_path.iterdir())) == 1

@@ -70,7 +70,8 @@ def experiments(registry, positional=()):
     Raises:
       UserError: none or more than one way of naming them was used, an ID is unknown, or an override is not accepted.
     """
-    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids), ("argument", " ".join(positional) or None)]
+    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids),
+             ("argument", " ".join(positional) or None)]
     given = [(flag, text) for flag, text in asked if text is not None]
     if len(given) != 1:
         problem = "give one of" if not given else "give only one of"

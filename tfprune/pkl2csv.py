@@ -69,7 +69,8 @@ def _from_settings(settings, measure):
     """The experiment that a config.json describes, measured as a done marker says."""
     types = {field.name: field.type for field in dataclasses.fields(Experiment)}
     groups = {group: types[group](**settings[group]) for group in GROUPS}
-    groups["measure"] = dataclasses.replace(groups["measure"], **{name: tuple(value) if isinstance(value, list) else value for name, value in measure.items()})
+    measured = {name: tuple(value) if isinstance(value, list) else value for name, value in measure.items()}
+    groups["measure"] = dataclasses.replace(groups["measure"], **measured)
     plain = {name: settings[name] for name in ("id", "name", "study", "family", "seed", "fidelity")}
     return Experiment(**plain, **groups)
 

@@ -68,8 +68,8 @@ class Run:
         """The marker of a stage that must come first; UserError with the command that runs it where it is missing."""
         marker = self.done(stage) if self.path.is_dir() else None
         if marker is None:
-            raise UserError(f"--experiment_id={self.experiment.id}: {script} needs {stage} first; "
-                            f"run: python {stage}.py --experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
+            raise UserError(f"--experiment_id={self.experiment.id}: {script} needs {stage} first; run: python {stage}.py "
+                            f"--experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
 
     def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False):

@@ -21,10 +21,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        channels = inputs.shape[-1]
-        squares = tf.reshape(tf.square(inputs), [-1, channels])
-        window = tf.reshape(tf.matmul(squares, tf.constant(self.band, inputs.dtype)), tf.shape(inputs))
-        inverse_root = tf.math.rsqrt(self.bias + self.alpha * window)
+        return self.normalise(inputs, tf.constant(self.band, inputs.dtype))
+
+    def normalise(self, inputs, band):
+        """The formula for inputs (..., channels), given which channels are neighbours: a 0/1 matrix (channels, channels)."""
+        inverse_root = tf.math.rsqrt(self.bias + self.alpha * tf.tensordot(tf.square(inputs), band, 1))
         return inputs * inverse_root * tf.sqrt(inverse_root)  # d ** -0.75 without a power
 
     def get_config(self):

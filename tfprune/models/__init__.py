@@ -32,7 +32,8 @@ def check_buildable(experiment):
         raise UserError(f"{name}: hyper.mse, dataset.regression and a net MLP1_..regression go together: --set hyper.mse=true "
                         "--set dataset.regression=true --set dnn.name=MLP1_regression")
     if (experiment.dataset.name == "linear") != dnn.name.startswith("MLP"):
-        raise UserError(f"{name}: the net {dnn.name} does not fit the data set {experiment.dataset.name}; MLPs go with linear, others with images")
+        raise UserError(f"{name}: the net {dnn.name} does not fit the data set {experiment.dataset.name}; "
+                        "MLPs go with linear, others with images")
 
 
 def input_shape(experiment):

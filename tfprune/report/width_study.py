@@ -41,7 +41,8 @@ def report(runs, folder):
                  for label, g in factors.items() if not np.isnan(g)]
         paths.append(folder / f"{name}.png")
         with files.atomic(paths[-1]) as temporary:
-            figures.against_width(curves(table, quantity, evaluation_set), title, ylabel, temporary, grows, references[grows], "\n".join(notes))
+            figures.against_width(curves(table, quantity, evaluation_set), title, ylabel, temporary, grows, references[grows],
+                                  "\n".join(notes))
     print(summary(table, fidelity))
     return paths
 
@@ -62,7 +63,8 @@ def tidy(runs):
     """The table of all runs.
 
     Columns: experiment_id, name, curve, width_factor, seed, quantity, set, layer, cross, value. `curve` says what sets the run's kind of
-    net apart from the others'. Accuracy (squared_error in a regression) has no layer and cross; prunability is of all layers at once; redundancy is one value a layer.
+    net apart from the others'. Accuracy (squared_error in a regression) has no layer and cross; prunability is of all layers at once;
+    redundancy is one value a layer.
 
     Raises:
       UserError: a run's CSV files are missing; it names the command that makes them.

@@ -160,9 +160,10 @@ def imagenet_net(net, batch, width, factor_end=None, time_step=None):
     """One ImageNet net; `time_step` 0..3 is the checkpoint 8, 6, 4, 2 epochs before the end."""
     end = "" if factor_end is None else f"_end={factor_end}"
     step = "" if time_step is None else f"_step={time_step}"
+    epochs_before_the_end = 0 if time_step is None else 8 - 2 * time_step
     return Experiment(-1, f"{net}_factor={width}{end}{step}_seed=0", STUDY, "imagenet", dataset=Dataset("imagenet"),
                       hyper=Hyper(batch_size=batch),
-                      dnn=DNN(net, neuron_multiplier=float(width), factor_end=float(factor_end or 1), time_step=8 - 2 * time_step if time_step is not None else 0))
+                      dnn=DNN(net, neuron_multiplier=float(width), factor_end=float(factor_end or 1), time_step=epochs_before_the_end))
 
 
 def digits_demo():

@@ -57,5 +57,6 @@ class Keeper:
 def load_trained(run, model):
     """Puts the best epoch's weights of a trained run into `model`; UserError naming the checkpoint where it is damaged or missing."""
     if Keeper(run, "best", keep=1, model=model).restore() is None:
-        raise UserError(f"{run.path / 'checkpoints' / 'best'}: no checkpoint; run: python train.py --experiment_id={run.experiment.id} --overwrite")
+        raise UserError(f"{run.path / 'checkpoints' / 'best'}: no checkpoint; "
+                        f"run: python train.py --experiment_id={run.experiment.id} --overwrite")
     return model

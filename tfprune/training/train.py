@@ -20,7 +20,8 @@ from tfprune.training.trainer import Trainer
 def train(run, folder, afresh=False):
     """Trains a run's net on the records in `folder`; returns (checkpoint files, result) for the run's done marker.
 
-    Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result holds the best epoch, why training stopped, and loss and accuracy of its weights on all of train, val and test.
+    Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result
+    holds the best epoch, why training stopped, and loss and accuracy of its weights on all of train, val and test.
     """
     if afresh:
         for path in (run.path / "checkpoints", run.path / "tb"):

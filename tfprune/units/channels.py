@@ -85,7 +85,8 @@ def apply_compact(op, tensor, kept):
     """An operation whose layer `passes` or `absorbs`, on a tensor that has only the kept channels."""
     layer = op.layer
     if type(layer) is LocalResponseNormalization:
-        return _normalise(layer, tensor, kept)
+        band = tf.constant(layer.band, tensor.dtype)
+        return layer.normalise(tensor, tf.gather(tf.gather(band, kept.index, axis=0), kept.index, axis=1))
     if type(layer) is _layers.Flatten:
         return tf.reshape(tensor, [tf.shape(tensor)[0], -1])
     if not absorbs(layer):
@@ -100,12 +101,6 @@ def select_flat(tensor, kept):
         return kept.select(tensor)
     positions = kept.select(tf.reshape(tensor, [-1, tensor.shape[-1] // kept.channels, kept.channels]))
     return tf.reshape(positions, [tf.shape(tensor)[0], -1])
-
-
-def _normalise(layer, tensor, kept):
-    band = tf.gather(tf.gather(tf.constant(layer.band, tensor.dtype), kept.index, axis=0), kept.index, axis=1)
-    inverse_root = tf.math.rsqrt(layer.bias + layer.alpha * tf.tensordot(tf.square(tensor), band, 1))
-    return tensor * inverse_root * tf.sqrt(inverse_root)
 
 
 def _kept_rows(kernel, kept):

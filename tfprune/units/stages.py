@@ -25,11 +25,11 @@ def get_activations(run, folder):
     written, result = [], {}
     for name, suffix in SUFFIXES.items():
         split = records.load(folder, name)
-        crosses = samples(model, _batches(run, split), crosses=range(measure.crosses), max_rows=measure.max_rows,
-                          batch_size=run.experiment.hyper.batch_size, fidelity=measure.fidelity, metric=_metric(run), num_examples=_examples(run, split))
+        crosses = samples(model, _batches(run, split), crosses=range(measure.crosses), max_rows=measure.max_rows, metric=_metric(run),
+                          batch_size=run.experiment.hyper.batch_size, fidelity=measure.fidelity, num_examples=_examples(run, split))
         for cross, sample in enumerate(crosses):
-            contents = {f"activations{suffix}{cross}": sample.rows, f"labels{suffix}{cross}": sample.labels, f"{_score(run)}{suffix}{cross}": sample.score}
-            written += [_write(run, "get_activations", *item) for item in contents.items()]
+            contents = {"activations": sample.rows, "labels": sample.labels, _score(run): sample.score}
+            written += [_write(run, "get_activations", f"{stem}{suffix}{cross}", value) for stem, value in contents.items()]
         result[name] = {_score(run): crosses[0].score, "rows": [len(rows) for rows in crosses[0].rows]}
     return written, result
 
