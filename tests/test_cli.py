@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.conftest import ROOT, TINY, ok, refused, script_environment
+from tests.conftest import ROOT, TINY, ok, refused, script_environment, shared
 
 SCRIPTS = ("experiments.py", "train.py", "get_activations.py", "get_redundancy.py", "get_robustness.py", "pkl2csv_redundancy.py",
            "pkl2csv_robustness.py", "report.py", "create_linear_dataset.py")
@@ -105,6 +105,39 @@ def test_other_measures_get_other_files_and_keep_the_net(measured):
     ok("get_robustness.py", *kinds, *measured)
     assert len(list(run_folder(measured).glob("robustness0*.pkl"))) == 2
     assert "get_activations first" in refused("get_redundancy.py", *TINY, "--set=measure.max_rows=10", *measured)
+
+
+def test_export_without_ids_takes_every_measured_run(measured):
+    csv = ROOT / measured[0].partition("=")[2] / "csv"
+    before = {path: path.read_bytes() for path in csv.rglob("*.csv")}
+    for path in before:
+        path.unlink()
+    for kind in ("redundancy", "robustness"):
+        ok(f"pkl2csv_{kind}.py", *measured)
+    after = {path: path.read_bytes() for path in csv.rglob("*.csv")}
+    assert before.items() <= after.items() and len(before) >= 2
+
+
+def test_the_originals_pickles_give_the_originals_tables(tmp_path):
+    folder = shared("golden/frivolous_units/legacy_run")
+    for kind in ("redundancy", "robustness"):
+        ok(f"pkl2csv_{kind}.py", "--experiment_id=2", "--fidelity=original", f"--run_dir={folder}", f"--results_dir={tmp_path}")
+        written, = tmp_path.glob(f"csv/init_scheme/*_{kind}.csv")
+        expected, = folder.glob(f"*_{kind}.csv")
+        assert written.read_bytes() == expected.read_bytes()
+
+
+def test_an_experiment_without_a_net_only_prepares_data(tmp_path, folders):
+    assert "done" in ok("train.py", "--experiment_id=0", "--set=dataset.name=digits", *folders)
+    assert "only prepares data" in refused("get_activations.py", "--experiment_id=0", "--set=dataset.name=digits", *folders)
+
+
+def test_streaming_needs_no_stored_activations(tmp_path, folders):
+    ok("train.py", *TINY, *folders)
+    for script in ("get_redundancy.py", "get_robustness.py", "pkl2csv_redundancy.py"):
+        ok(script, *TINY, *folders, "--streaming")
+    names = {path.name.partition("+")[0] for path in (tmp_path / "results").glob("laptop/*/*")}
+    assert {"corr0", "redundancy2", "robustness0"} <= names and "activations0.pkl" not in names
 
 
 def test_a_hostile_pickle_is_refused_and_nothing_runs(measured, tmp_path):

@@ -78,6 +78,11 @@ def test_parameter_counts(experiment_id, count):  # facts 2.5
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
 
 
+def test_pooling_halves_what_the_dense_layers_see():  # G21
+    model = build_model(REGISTRY[2])
+    assert [model.get_layer(name).output.shape[1] for name in ("conv1", "pool1", "pool2", "flatten")] == [32, 16, 8, 8 * 8 * 64]
+
+
 @pytest.mark.parametrize(("init_type", "conv1", "fc3"), [
     (0, .028427, .010921), (1, .049237, .018916), (2, .163299, .011049), (3, .282843, .019137), (4, .115470, .007812), (5, .2, .013532)])
 def test_initial_values_of_alexnet(init_type, conv1, fc3):  # G14: standard deviation (normal) or limit (uniform)

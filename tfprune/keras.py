@@ -35,4 +35,8 @@ with _quiet():
     import tensorflow as tf
     import tf_keras as keras
 
+for gpu in tf.config.list_physical_devices("GPU"):  # take memory as it is needed: other processes share the card
+    with contextlib.suppress(RuntimeError):  # in use already; then it is the user's business
+        tf.config.experimental.set_memory_growth(gpu, True)
+
 __all__ = ["keras", "tf"]
