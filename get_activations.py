@@ -21,7 +21,7 @@ def main(positional):
 
 def work(run, folder):
     """The files and the result of the stage."""
-    from tfprune.units import stages
+    from tfprune import stages
 
     return stages.get_activations(run, folder)
 

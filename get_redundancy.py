@@ -24,7 +24,7 @@ def main(positional):
 
 def work(run, folder):
     """The files and the result of the stage; `folder` is None where activations were stored."""
-    from tfprune.units import stages
+    from tfprune import stages
 
     return stages.stream_redundancy(run, folder) if folder else stages.get_redundancy(run)
 

@@ -18,6 +18,9 @@ def main(positional):
     runs = asked(REGISTRY, positional)
     from tfprune.report import width_study
 
+    if FLAGS.dry_run:
+        print("would write the report of " + ", ".join(str(run.experiment.id) for run in runs))
+        return
     out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report")
     paths = width_study.report(runs, out)
     print("\n".join(["wrote", *(f"  {path}" for path in paths)]))

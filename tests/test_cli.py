@@ -35,7 +35,7 @@ def folders(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["--experiment_id=99999"], "no such experiment; IDs are 0-3246"), (["99999"], "no such experiment"),
+    (["--experiment_id=99999"], "no such experiment as 99999; IDs are 0-3246"), (["99999"], "no such experiment"),
     (["--experiment_id=two"], "expected one ID"), ([], "give one of"), (["3", "--experiment_id=2"], "give only one"),
     (["2", "3"], "argument=2 3"), (["--experiment_ids=6-2"], "expected IDs and ranges"),
     (["2", "--set=hyper.foo=1"], "hyper has no field 'foo'; it has batch_size"),

@@ -135,7 +135,9 @@ def test_dropout_keeps_its_share_and_its_place_in_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize(("experiment_id", "settings", "says"), [
     (0, [], "only prepares data"), (217, [], "ResNet_cifar is not available"), (4000, [], "ResNet18 is not available"),
-    (247, ["hyper.mse=true"], "go together"), (2, ["dnn.name=MLP1"], "does not fit"), (247, ["dnn.name=Alexnet"], "does not fit")])
+    (247, ["hyper.mse=true"], "go together"), (2, ["dnn.name=MLP1"], "does not fit"), (247, ["dnn.name=Alexnet"], "does not fit"),
+    (9002, ["dnn.neuron_multiplier=0.01"], "without units"), (247, ["dataset.preprocessing=crop"], "vectors take none"),
+    (9002, ["dataset.preprocessing=none", "hyper.image_size=16"], "vectors take none")])
 def test_what_cannot_be_built_says_so(experiment_id, settings, says):
     with pytest.raises(UserError, match=says):
         build_model(override(REGISTRY[experiment_id], settings))

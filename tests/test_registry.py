@@ -10,7 +10,7 @@ from tfprune.experiment import UserError
 from tfprune.registry import Registry
 
 SAME = ("batch_size", "learning_rate", "num_epochs_per_decay", "learning_rate_factor_per_decay", "weight_decay", "max_num_epochs",
-        "crop_size", "image_size", "drop_train", "drop_test", "momentum", "augmentation", "init_factor", "mse")
+        "crop_size", "image_size", "drop_train", "momentum", "augmentation", "init_factor", "mse")
 
 
 def as_original(experiment):

@@ -52,6 +52,37 @@ def test_a_lost_file_or_a_new_predecessor_undoes_a_stage(run):
     assert run.done("get_activations") is None, "it was made from the net before"
 
 
+def test_a_new_net_undoes_every_later_stage(run):
+    run.execute("train", work(run))
+    run.execute("get_activations", work(run, "acts"), needs=("train",))
+    run.execute("get_redundancy", work(run, "red"), needs=("get_activations",))
+    assert run.done("get_redundancy")
+    run.execute("train", work(run, text="another net"), overwrite=True)
+    assert run.done("get_redundancy") is None
+
+
+def test_a_net_is_not_measured_on_data_that_have_changed(run, tmp_path):
+    (tmp_path / "records-a").mkdir()
+    run.execute("train", work(run), records=lambda: tmp_path / "records-a")
+    with pytest.raises(UserError, match="used the records records-a, the data there now make records-b"):
+        run.execute("get_activations", work(run, "acts"), records=lambda: tmp_path / "records-b", needs=("train",))
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"settings": 1}'])
+def test_a_damaged_marker_is_named(run, content):
+    run.execute("train", work(run))
+    files.write(run.marker("train"), content)
+    with pytest.raises(UserError, match="train.done.json: damaged"):
+        run.done("train")
+
+
+def test_damaged_provenance_loses_no_work(run):
+    run.execute("train", work(run))
+    files.write(run.path / "provenance.json", "x")
+    run.execute("get_activations", work(run, "acts"), needs=("train",))
+    assert run.done("get_activations") and list(files.read_json(run.path / "provenance.json")) == ["get_activations"]
+
+
 def test_a_failed_stage_leaves_no_marker_and_no_part_of_a_file(run):
     def fail(_):
         with files.atomic(run.path / "half") as path, open(path, "w") as handle:

@@ -211,11 +211,36 @@ def timeless(path):
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, data_dir, capsys):
     run, _ = trained(tmp_path, data_dir, TINY)
     last = Keeper(run, "last", 2, model=build_model(run.experiment))
-    sound = last.manager.latest_checkpoint
+    sound = last.numbers()[0]
     last.save(10_000)
     (run.path / "checkpoints" / "last" / "last-10000.data-00000-of-00001").write_bytes(b"damaged")
     assert Keeper(run, "last", 2, model=build_model(run.experiment)).restore() == sound
     assert "last-10000: damaged checkpoint, passed over" in capsys.readouterr().out
+
+
+def test_a_damaged_index_of_checkpoints_loses_nothing(tmp_path, data_dir):
+    run, _ = trained(tmp_path, data_dir, TINY)
+    folder = run.path / "checkpoints" / "last"
+    (folder / "checkpoint").write_text("garbage")
+    (folder / "thesis.tex").write_text("not ours")
+    run.marker("train").unlink()
+    run, _ = trained(tmp_path, data_dir, TINY)
+    assert len(list((run.path / "tb").iterdir())) == 2 and len(read(run.path / "metrics.jsonl")) == 4, "it went on from the last state"
+    assert (folder / "thesis.tex").read_text() == "not ours"
+
+
+def test_training_afresh_goes_through_a_link_to_another_disk(tmp_path, data_dir):
+    run, _ = trained(tmp_path, data_dir, TINY)
+    (run.path / "checkpoints").rename(tmp_path / "disk")
+    (run.path / "checkpoints").symlink_to(tmp_path / "disk")
+    folder = data.ensure(run.experiment.dataset, data_dir)
+    marker = run.execute("train", partial(train, run, afresh=True), lambda: folder, overwrite=True)
+    assert len(read(run.path / "metrics.jsonl")) == 4 and marker["result"]["stopped"] == "all 3 epochs done"
+
+
+def test_without_validation_examples_training_decides(tmp_path, data_dir):
+    _, marker = trained(tmp_path, data_dir, ["dataset.proportion_training_set=1", "hyper.max_num_epochs=5"], experiment_id=9003)
+    assert marker["result"]["best_epoch"] > 0 and "val" not in marker["result"]
 
 
 def test_damaged_best_weights_are_refused(tmp_path, data_dir):

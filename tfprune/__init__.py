@@ -7,7 +7,9 @@ import importlib
 
 _FACE = {
     "build_model": "tfprune.models",
+    "trained_model": "tfprune.training.checkpoints",
     "unit_layers": "tfprune.units.graph",
+    "declare_unit_layers": "tfprune.units.graph",
     "activations": "tfprune.units.activations",
     "redundancy": "tfprune.units.redundancy",
     "robustness": "tfprune.units.robustness",

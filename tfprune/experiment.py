@@ -13,6 +13,19 @@ from dataclasses import dataclass, field
 
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
+LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow counts in 32 bits in places
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a data source's examples are: number of classes, and of images the side in pixels and the channels."""
+
+    classes: int
+    side: int | None = None
+    channels: int | None = None
+
+
+DATASETS = {"cifar10": Examples(10, 32, 3), "digits": Examples(10, 8, 1), "linear": Examples(2), "imagenet": Examples(1001, 224, 3)}
 
 
 class UserError(ValueError):
@@ -28,7 +41,7 @@ def setting(default, choices=None, low=None, high=None, above=None):
 class Dataset:
     """Which examples, how split, and how they enter the net."""
 
-    name: str = setting("cifar10", choices=("cifar10", "digits", "linear", "imagenet"))
+    name: str = setting("cifar10", choices=tuple(DATASETS))
     seed: int = setting(0, low=0)  # of the split, of random labels, of generated sets; shared by all seeds of training
     limit: int = setting(0, low=0)  # first N training and N/5 test examples; 0 = all
     proportion_training_set: float = setting(0.95, above=0, high=1)  # the rest of the training set is for validation
@@ -69,7 +82,6 @@ class Hyper:
     crop_size: int = setting(28, low=1)
     image_size: int = setting(32, low=1)
     drop_train: float = setting(1.0, above=0, high=1)  # share of units that dropout KEEPS, as the original has it
-    drop_test: float = setting(1.0, above=0, high=1)
     momentum: float = setting(0.9, low=0, high=1)
     augmentation: bool = setting(False)
     init_factor: float = setting(1.0, above=0)
@@ -219,7 +231,7 @@ def _parse(text, spec):
         accepted = set(value) <= set(limits["choices"]) and len(set(value)) == len(value)
     else:
         value = spec.type(text)
-        accepted = (math.isfinite(value) if spec.type is float else True) and _within(value, **limits)
+        accepted = (spec.type is str or abs(value) < LARGEST[spec.type]) and _within(value, **limits)
     if not accepted:
         raise ValueError(text)
     return value

@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written beside their place, flushed to disk, then renamed."""
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ def atomic(path):
             os.fsync(written.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -45,6 +46,12 @@ def read_json(path):
         raise UserError(f"{path}: damaged (not JSON); remove it and run the stage again") from None
 
 
+def sha256(path):
+    """SHA-256 (hex) of a file."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 def writable_folder(path, flag):
     """Creates the folder where it is missing; UserError naming the flag where nothing can be written in it."""
     try:
@@ -63,7 +70,8 @@ def _umask():
     return mask
 
 
-def _sync_folder(folder):
+def sync_folder(folder):
+    """Makes a folder's entries, such as a rename just done, survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,7 @@ from tfprune.experiment import UserError, override
 FLAGS = flags.FLAGS
 
 
-def define(results_dir="results", data_dir="datasets"):
+def define(results_dir, data_dir):
     """Defines the shared flags; a script calls it once, before `run`."""
     flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too: train.py 3")
     flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002")
@@ -29,18 +29,16 @@ def define_list():
     flags.DEFINE_string("study", None, "with --list: only this study")
 
 
-def run(main, registry=None, usage=None):
-    """Parses the command line, answers --help and --list, and calls `main`; ends the process with its exit status.
+def run(main, registry=None):
+    """Parses the command line, answers --help (the script's docstring and its flags) and --list, calls `main`, and ends the process.
 
     Args:
       main: called with the positional arguments; what it returns is the exit status (None is 0).
       registry: what `--list` prints; scripts without it take no shared flags.
-      usage: the text above the flags in `--help`, by default the script's docstring.
     """
-    usage = usage or sys.modules["__main__"].__doc__
     try:
         if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
-            print(usage.strip() + "\n\nFlags:\n" + _help())
+            print(sys.modules["__main__"].__doc__.strip() + "\n\nFlags:\n" + _help())
             sys.exit(0)
         positional = FLAGS(sys.argv)[1:]
         if registry is not None and FLAGS.list:
@@ -56,6 +54,10 @@ def run(main, registry=None, usage=None):
         fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not type(error).__module__.startswith("tensorflow."):
+            raise
+        fail(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0] or 'out of memory'}")
 
 
 def fail(error):
@@ -77,6 +79,8 @@ def experiments(registry, positional=()):
         problem = "give one of" if not given else "give only one of"
         raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, or a bare ID; `python experiments.py --list` lists them")
     flag, text = given[0]
+    if len(text) > 10_000:
+        raise UserError(f"{flag}: {len(text)} characters are too many")
     if flag != "--experiment_ids" and not text.isdecimal():
         raise UserError(f"{flag}={text}: expected one ID, a whole number; known IDs are {registry.ranges()}")
     chosen = registry.select(text, flag)
@@ -86,9 +90,7 @@ def experiments(registry, positional=()):
 
 def _help():
     """The flags of the script and the shared ones, without absl's own."""
-    modules = [sys.argv[0], "__main__", __name__]
-    by_module = FLAGS.flags_by_module_dict()
-    own = [flag for module, listed in by_module.items() if module in modules or not module.startswith("absl") for flag in listed]
+    own = [flag for module, listed in FLAGS.flags_by_module_dict().items() if not module.startswith("absl") for flag in listed]
     lines = []
     for flag in sorted({flag.name: flag for flag in own}.values(), key=lambda flag: flag.name):
         value = "" if flag.boolean else "=..."

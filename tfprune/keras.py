@@ -35,6 +35,7 @@ with _quiet():
     import tensorflow as tf
     import tf_keras as keras
 
+tf.get_logger().setLevel("ERROR")  # its warnings are for TensorFlow's developers; what users need to know we say ourselves
 for gpu in tf.config.list_physical_devices("GPU"):  # take memory as it is needed: other processes share the card
     with contextlib.suppress(RuntimeError):  # in use already; then it is the user's business
         tf.config.experimental.set_memory_growth(gpu, True)

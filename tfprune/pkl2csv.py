@@ -1,5 +1,6 @@
 """From the pickles of measured runs to the original study's CSV files: which runs, from where, to where."""
 import dataclasses
+import itertools
 import pathlib
 
 from absl import flags
@@ -7,7 +8,7 @@ from absl import flags
 from tfprune import files
 from tfprune.experiment import GROUPS, Experiment, UserError
 from tfprune.progress import say
-from tfprune.run import STAGES, asked
+from tfprune.run import STAGES, asked, standing
 
 FLAGS = flags.FLAGS
 PICKLES = {"redundancy": ("redundancy", "selectivity", "similarity"), "robustness": ("robustness",)}
@@ -28,12 +29,17 @@ def export(kind, registry, positional=()):
     """
     stage = f"get_{kind}"
     if FLAGS.run_dir is None and FLAGS.experiment_id is None and FLAGS.experiment_ids is None and not positional:
+        if FLAGS.set or FLAGS.seed is not None or FLAGS.streaming or FLAGS.fidelity != "corrected":
+            raise UserError("--set, --seed, --fidelity and --streaming go with --experiment_id; without one every measured run is exported")
         sources = list(_measured(kind))
         if not sources:
             raise UserError(f"--results_dir={FLAGS.results_dir}: no run there has been through {stage}.py; "
                             "--run_dir=FOLDER --experiment_id=ID exports pickles from elsewhere")
     else:
-        sources = [_asked(kind, run) for run in asked(registry, positional)]
+        runs = asked(registry, positional)
+        if FLAGS.run_dir is not None and len(runs) > 1:
+            raise UserError(f"--run_dir={FLAGS.run_dir}: goes with one experiment, not with {len(runs)}")
+        sources = [_asked(kind, run) for run in runs]
     for experiment, folder, tag, crosses, target in sources:
         if not FLAGS.dry_run:
             text = _text(kind, experiment, folder, tag, crosses)
@@ -48,7 +54,7 @@ def _asked(kind, run):
         run.require(stage, f"pkl2csv_{kind}")
         return run.experiment, run.path, run.experiment.tag(*STAGES[stage]), run.experiment.measure.crosses, run.csv(kind)
     folder = pathlib.Path(FLAGS.run_dir)
-    crosses = len(list(folder.glob(f"{kind}[0-9].pkl")))
+    crosses = next(count for count in itertools.count() if not (folder / f"{kind}{count}.pkl").exists())
     if not crosses:
         raise UserError(f"--run_dir={folder}: no {kind}0.pkl there")
     return run.experiment, folder, "", crosses, run.csv(kind)
@@ -58,21 +64,27 @@ def _measured(kind):
     """The same for every run below --results_dir that has been through the stage."""
     stage, root = f"get_{kind}", pathlib.Path(FLAGS.results_dir)
     for path in sorted(root.glob(f"**/{stage}*.done.json")):
+        marker = standing(path)
+        if marker is None:
+            say(f"{path.parent}: passed over, its {stage} is out of date or incomplete")
+            continue
         tag = path.name.removeprefix(stage).removesuffix(".done.json")
-        measure = files.read_json(path)["settings"]["measure"]
-        experiment = _from_settings(files.read_json(path.parent / "config.json"), measure)
-        target = root / "csv" / experiment.family / f"{path.parent.name}_{kind}{tag}.csv"
+        experiment = _from_settings(path.parent / "config.json", marker["settings"]["measure"])
+        target = root / "csv" / path.parent.parent.relative_to(root) / f"{path.parent.name}_{kind}{tag}.csv"
         yield experiment, path.parent, tag, experiment.measure.crosses, target
 
 
-def _from_settings(settings, measure):
-    """The experiment that a config.json describes, measured as a done marker says."""
+def _from_settings(path, measure):
+    """The experiment that a config.json describes, measured as a done marker says; UserError where it describes none."""
+    settings = files.read_json(path) if path.exists() else None
     types = {field.name: field.type for field in dataclasses.fields(Experiment)}
-    groups = {group: types[group](**settings[group]) for group in GROUPS}
-    measured = {name: tuple(value) if isinstance(value, list) else value for name, value in measure.items()}
-    groups["measure"] = dataclasses.replace(groups["measure"], **measured)
-    plain = {name: settings[name] for name in ("id", "name", "study", "family", "seed", "fidelity")}
-    return Experiment(**plain, **groups)
+    try:
+        groups = {group: types[group](**settings[group]) for group in GROUPS}
+        groups["measure"] = dataclasses.replace(groups["measure"], **measure)
+        plain = {name: settings[name] for name in ("id", "name", "study", "family", "seed", "fidelity")}
+        return Experiment(**plain, **groups)
+    except (TypeError, KeyError):
+        raise UserError(f"{path}: missing or damaged; name the run with --experiment_id instead") from None
 
 
 def _text(kind, experiment, folder, tag, crosses):
@@ -81,6 +93,10 @@ def _text(kind, experiment, folder, tag, crosses):
     from tfprune.units import export as tables
 
     contents = [{stem: pickles.load(folder / f"{stem}{cross}{tag}.pkl") for stem in PICKLES[kind]} for cross in range(crosses)]
-    if kind == "redundancy":
-        return tables.csv_text(tables.REDUNDANCY_COLUMNS, tables.redundancy_rows(experiment, contents))
-    return tables.csv_text(tables.ROBUSTNESS_COLUMNS, tables.robustness_rows(experiment, [content["robustness"] for content in contents]))
+    try:
+        if kind == "redundancy":
+            return tables.csv_text(tables.REDUNDANCY_COLUMNS, tables.redundancy_rows(experiment, contents))
+        curves = [content["robustness"] for content in contents]
+        return tables.csv_text(tables.ROBUSTNESS_COLUMNS, tables.robustness_rows(experiment, curves))
+    except (TypeError, IndexError, ValueError, KeyError, AttributeError):
+        raise UserError(f"{folder}: its {kind} pickles are not nested as a run's are; run get_{kind}.py --overwrite") from None

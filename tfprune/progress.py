@@ -9,7 +9,7 @@ def track(iterable, total=None, label=""):
     return tqdm(iterable, total=total, desc=label, file=sys.stderr, disable=not sys.stderr.isatty(), delay=0.5, leave=False)
 
 
-def say(text):
-    """One line for people on stdout, at once (tqdm keeps a running bar intact)."""
-    tqdm.write(text, file=sys.stdout)
-    sys.stdout.flush()
+def say(text, stream=None):
+    """One line for people, at once, on stdout or another stream (tqdm keeps a running bar intact)."""
+    tqdm.write(text, file=stream or sys.stdout)
+    (stream or sys.stdout).flush()

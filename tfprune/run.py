@@ -6,12 +6,12 @@ it was made from, and the files it lists are there. The marker is written last. 
 """
 import contextlib
 import fcntl
-import hashlib
+import os
 import pathlib
 
 from tfprune import flags, provenance
 from tfprune.experiment import UserError
-from tfprune.files import read_json, writable_folder, write_json
+from tfprune.files import read_json, sha256, writable_folder, write_json
 from tfprune.progress import say
 
 # The `measure.` settings that decide a stage's files; overriding one of them renames those files and leaves the trained net alone.
@@ -20,8 +20,27 @@ SCORED = (*ROWS, "streaming")
 STAGES = {"train": (), "get_activations": ROWS, "get_redundancy": SCORED, "get_robustness": (*SCORED, "amounts", "kinds")}
 
 
+def standing(path):
+    """The content of a done marker; None where it or one of its files is missing, or a stage it was made from has changed since.
+
+    Raises:
+      UserError: the marker is damaged.
+    """
+    if not path.exists():
+        return None
+    marker = read_json(path)
+    if not isinstance(marker, dict) or not {"settings", "files", "made_from"} <= set(marker):
+        raise UserError(f"{path}: damaged (not a done marker); remove it and run the stage again")
+    complete = all((path.parent / name).exists() for name in marker["files"])
+    sources = [(path.parent / name, digest) for name, digest in marker["made_from"].items()]
+    unchanged = all(source.exists() and sha256(source) == digest and standing(source) for source, digest in sources)
+    return marker if complete and unchanged else None
+
+
 def asked(registry, positional=()):
     """The runs of the experiments that the command line asks for (`flags.experiments`), in order."""
+    if set("*?[]") & set(flags.FLAGS.results_dir):
+        raise UserError(f"--results_dir={flags.FLAGS.results_dir}: TensorFlow cannot keep checkpoints in a path with any of * ? [ ]")
     return [Run(experiment, flags.FLAGS.results_dir) for experiment in flags.experiments(registry, positional)]
 
 
@@ -54,21 +73,17 @@ class Run:
           UserError: the stage was done with other settings than those asked for now.
         """
         path = self.marker(stage)
-        if not path.exists():
-            return None
-        marker = read_json(path)
-        if marker.get("settings") != self._settings(stage):
+        marker = standing(path)
+        if marker is not None and marker["settings"] != self._settings(stage):
             raise UserError(f"{path}: made with other settings than experiment {self.experiment.id} has now; "
                             "--overwrite makes it again, another --results_dir keeps both")
-        complete = all((self.path / name).exists() for name in marker["files"])
-        current = all(self._digest(name) == digest for name, digest in marker["made_from"].items())
-        return marker if complete and current else None
+        return marker
 
-    def require(self, stage, script):
-        """The marker of a stage that must come first; UserError with the command that runs it where it is missing."""
-        marker = self.done(stage) if self.path.is_dir() else None
+    def require(self, stage, what):
+        """The marker of the stage that `what` needs; UserError with the command that runs it where it is missing."""
+        marker = self.done(stage)
         if marker is None:
-            raise UserError(f"--experiment_id={self.experiment.id}: {script} needs {stage} first; run: python {stage}.py "
+            raise UserError(f"--experiment_id={self.experiment.id}: {what} needs {stage} first; run: python {stage}.py "
                             f"--experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
 
@@ -85,7 +100,8 @@ class Run:
         Returns the stage's marker (None on a dry run).
         """
         for earlier in needs:
-            self.require(earlier, stage)
+            if not (dry_run and self.done(earlier) is None):
+                self.require(earlier, stage)
         marker = None if overwrite else self.done(stage)
         if marker is not None:
             say(f"ID {self.experiment.id} {stage}: finished before ({self.path}); --overwrite does it again")
@@ -93,11 +109,20 @@ class Run:
             say(f"ID {self.experiment.id} {stage}: would run, into {self.path}")
         else:
             folder = records() if records else None
+            self._check_records(folder, needs)
             writable_folder(self.path, "--results_dir")
             with self._lock():
                 marker = self._work(stage, work, folder, needs)
             say(f"ID {self.experiment.id} {stage}: done ({self.path})")
         return marker
+
+    def _check_records(self, folder, needs):
+        """UserError where an earlier stage saw other records: the raw data have changed since."""
+        for earlier in needs:
+            before = self.require(earlier, "this stage").get("records")
+            if folder and before not in (None, folder.name):
+                raise UserError(f"--data_dir: {earlier} of experiment {self.experiment.id} used the records {before}, the data there now "
+                                f"make {folder.name}; bring the data back, or: python {earlier}.py --overwrite")
 
     def _work(self, stage, work, folder, needs):
         started = provenance.now()
@@ -105,20 +130,11 @@ class Run:
         write_json(self.path / "config.json", self.experiment.settings())
         files, result = work(folder)
         self._record(stage, provenance.collect(started) | {"records": folder.name if folder else None, "seed": self.experiment.seed})
-        names = sorted(str(path.relative_to(self.path)) for path in files)
-        made_from = {self.marker(earlier).name: self._digest(self.marker(earlier).name) for earlier in needs}
-        marker = {"stage": stage, "settings": self._settings(stage), "made_from": made_from, "result": result,
-                  "files": {name: self._digest(name) for name in names}}
+        marker = {"stage": stage, "settings": self._settings(stage), "result": result, "records": folder.name if folder else None,
+                  "made_from": {self.marker(earlier).name: sha256(self.marker(earlier)) for earlier in needs},
+                  "files": {str(path.relative_to(self.path)): sha256(path) for path in files}}
         write_json(self.marker(stage), marker)
         return marker
-
-    def _digest(self, name):
-        """SHA-256 (hex) of a file of this run; None where it is missing."""
-        try:
-            with open(self.path / name, "rb") as handle:
-                return hashlib.file_digest(handle, "sha256").hexdigest()
-        except FileNotFoundError:
-            return None
 
     def _settings(self, stage):
         """What must not have changed for a finished stage to count."""
@@ -127,14 +143,16 @@ class Run:
         return {"trained_hash": self.experiment.trained_hash(), "measure": measured}
 
     def _record(self, stage, entry):
-        path = self.path / "provenance.json"
-        stages = read_json(path) if path.exists() else {}
+        path, stages = self.path / "provenance.json", {}
+        with contextlib.suppress(UserError, FileNotFoundError):  # a damaged one is no reason to lose the stage's work
+            stages = dict(read_json(path))
         write_json(path, stages | {stage + self.experiment.tag(*STAGES[stage]): entry})
 
     @contextlib.contextmanager
     def _lock(self):
         """Holds the run for this process; a second one leaves with one line. The kernel frees it when the owner dies."""
-        with open(self.path / ".lock", "w") as handle:
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        with open(descriptor, "w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

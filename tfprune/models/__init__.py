@@ -1,47 +1,65 @@
 """The nets by name. A new net is one file with a builder and one line in MODELS.
 
-A builder takes `(experiment, input_shape, outputs)` and returns a Functional model from prepared images to logits (or one regression
+A builder takes `(experiment, input_shape, outputs)` and returns a Functional model from prepared examples to logits (or one regression
 output). Its unit layers are the layers whose output is a unit's activity; `tfprune.unit_layers` finds them.
 """
-from tfprune.experiment import UserError
-from tfprune.keras import keras
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tfprune.experiment import DATASETS, UserError
 from tfprune.models import alexnet, mlp
 
+
+@dataclass(frozen=True)
+class Net:
+    """A builder, what it takes ("images" or "vectors"), the units of its narrowest layer at width factor 1, and whether it regresses."""
+
+    build: Callable
+    takes: str
+    narrowest: int
+    regression: bool = False
+
+
 MODELS = {
-    "Alexnet": alexnet.cifar,
-    "Alexnet_digits": alexnet.digits,
-    "MLP1": mlp.one_hidden,
-    "MLP1_linear": mlp.one_hidden_linear,
-    "MLP1_regression": mlp.one_hidden,
-    "MLP1_linear_regression": mlp.one_hidden_linear,
-    "MLP3": mlp.three_hidden,
+    "Alexnet": Net(alexnet.cifar, "images", 96),
+    "Alexnet_digits": Net(alexnet.digits, "images", 32),
+    "MLP1": Net(mlp.one_hidden, "vectors", 32),
+    "MLP1_linear": Net(mlp.one_hidden_linear, "vectors", 32),
+    "MLP1_regression": Net(mlp.one_hidden, "vectors", 32, regression=True),
+    "MLP1_linear_regression": Net(mlp.one_hidden_linear, "vectors", 32, regression=True),
+    "MLP3": Net(mlp.three_hidden, "vectors", 32),
 }
-CLASSES = {"cifar10": 10, "digits": 10, "linear": 2, "imagenet": 1001}
-CHANNELS = {"cifar10": 3, "digits": 1, "imagenet": 3}
 
 
 def check_buildable(experiment):
     """UserError, in one line, where the experiment's net or its combination with the data cannot be built."""
-    dnn, name = experiment.dnn, f"--experiment_id={experiment.id}"
+    dnn, dataset, hyper = experiment.dnn, experiment.dataset, experiment.hyper
+    title = f"--experiment_id={experiment.id}"
     if not dnn.name:
-        raise UserError(f"{name}: {experiment.name} only prepares data; it has no net")
+        raise UserError(f"{title}: {experiment.name} only prepares data; it has no net")
     if dnn.name not in MODELS:
-        raise UserError(f"{name}: the net {dnn.name} is not available yet; there are {', '.join(MODELS)}")
-    regression = (experiment.hyper.mse, experiment.dataset.regression)
-    if len({*regression, dnn.name.startswith("MLP") and dnn.name.endswith("regression")}) > 1:
-        raise UserError(f"{name}: hyper.mse, dataset.regression and a net MLP1_..regression go together: --set hyper.mse=true "
+        raise UserError(f"{title}: the net {dnn.name} is not available yet; there are {', '.join(MODELS)}")
+    net, side = MODELS[dnn.name], DATASETS[dataset.name].side
+    if len({hyper.mse, dataset.regression, net.regression}) > 1:
+        raise UserError(f"{title}: hyper.mse, dataset.regression and a net MLP1_..regression go together: --set hyper.mse=true "
                         "--set dataset.regression=true --set dnn.name=MLP1_regression")
-    if (experiment.dataset.name == "linear") != dnn.name.startswith("MLP"):
-        raise UserError(f"{name}: the net {dnn.name} does not fit the data set {experiment.dataset.name}; "
-                        "MLPs go with linear, others with images")
+    if (net.takes == "images") != (side is not None):
+        raise UserError(f"{title}: the net {dnn.name} does not fit the data set {dataset.name}; it takes {net.takes}")
+    if int(net.narrowest * dnn.neuron_multiplier) < 1:
+        raise UserError(f"--set dnn.neuron_multiplier={dnn.neuron_multiplier}: leaves a layer of {dnn.name} without units; "
+                        f"the least is {1 / net.narrowest:g}")
+    if (side is None) != (dataset.preprocessing == "none") and (side is None or hyper.image_size != side):
+        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: vectors take none; images crop, pad, "
+                        f"or none with hyper.image_size={side}")
 
 
 def input_shape(experiment):
     """Shape of one prepared example: (dimension,) or (height, width, channels)."""
-    if experiment.dataset.name == "linear":
+    channels = DATASETS[experiment.dataset.name].channels
+    if channels is None:
         return (experiment.dataset.dimension,)
     side = experiment.hyper.image_size
-    return (side, side, CHANNELS[experiment.dataset.name])
+    return (side, side, channels)
 
 
 def build_model(experiment):
@@ -51,7 +69,5 @@ def build_model(experiment):
       UserError: the net is unknown, not there yet, or does not fit the data.
     """
     check_buildable(experiment)
-    outputs = 1 if experiment.hyper.mse else CLASSES[experiment.dataset.name]
-    model = MODELS[experiment.dnn.name](experiment, input_shape(experiment), outputs)
-    assert isinstance(model, keras.Model)
-    return model
+    outputs = 1 if experiment.hyper.mse else DATASETS[experiment.dataset.name].classes
+    return MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs)

@@ -15,7 +15,7 @@ def cifar(experiment, input_shape, outputs):
 
 
 def digits(experiment, input_shape, outputs):
-    """The same net for 8x8 digits: a third of the conv widths, a quarter of the dense ones."""
+    """The same net for 8x8 digits: a third and a quarter of the conv widths, a quarter of the dense ones."""
     return _alexnet(experiment, input_shape, outputs, widths=(32, 64, 96, 48))
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.experiment import GROUPS, UserError, non_defaults
+from tfprune.experiment import DATASETS, GROUPS, UserError, non_defaults
 from tfprune.report import figures
 from tfprune.units import growth
 
-CLASSES = {"cifar10": 10, "digits": 10, "linear": 2}  # of classifiers; what guessing achieves is the reference
 WIDEST, WIDEST_MLP = 4, 16  # width factors of the study's widest nets: units are counted as shares of theirs
 # file name -> (quantity, set, title, y label, is its growth of interest)
 FIGURES = {
@@ -27,10 +26,10 @@ def report(runs, folder):
     """Writes the four figures and `width_study.csv` of the runs, prints a summary, and returns the paths."""
     table = tidy(runs)
     folder = files.writable_folder(folder, "--out")
-    experiment = runs[0].experiment
-    fidelity, classes = experiment.measure.fidelity, CLASSES.get(experiment.dataset.name)
-    references = {True: ("all units of the net (g = 2)", lambda width: width / _widest(experiment)),
-                  False: ("guessing", lambda width: 1 / classes) if classes else None}
+    fidelity = _common(runs, "measures under one fidelity", lambda experiment: experiment.measure.fidelity)
+    classes = _common(runs, "data sets with one number of classes", lambda experiment: DATASETS[experiment.dataset.name].classes)
+    widest = _common(runs, "nets of one kind, MLPs or others", _widest)
+    references = {True: ("all units of the net (g = 2)", lambda width: width / widest), False: ("guessing", lambda width: 1 / classes)}
     paths = [folder / "width_study.csv"]
     files.write(paths[0], table.to_csv(index=False))
     for name, (quantity, evaluation_set, title, ylabel, grows) in FIGURES.items():
@@ -45,6 +44,14 @@ def report(runs, folder):
                                   "\n".join(notes))
     print(summary(table, fidelity))
     return paths
+
+
+def _common(runs, what, value):
+    """What `value(experiment)` gives for all runs; UserError where they differ, for they cannot share an axis."""
+    values = {value(run.experiment) for run in runs}
+    if len(values) > 1:
+        raise UserError(f"--experiment_ids: a report is of {what}, not of {', '.join(map(str, sorted(values)))} at once")
+    return values.pop()
 
 
 def summary(table, fidelity="corrected"):
@@ -87,9 +94,10 @@ def growth_factors(table, quantity, fidelity="corrected"):
     """{label: g} of a quantity on the test set; NaN where a curve has no two widths of which one is twice the other."""
     factors = {}
     for label, (widths, means, _) in curves(table, quantity).items():
-        steps = np.round(np.log2(widths) - np.log2(widths[0])).astype(int)
-        on_grid = np.full(steps[-1] + 1, np.nan)  # a missing width is a gap, not a neighbour
-        on_grid[steps] = means
+        doublings = np.log2(widths / widths[0])
+        steps = np.round(doublings).astype(int)
+        on_grid, exact = np.full(steps[-1] + 1, np.nan), np.isclose(doublings, steps)  # a missing width is a gap, not a neighbour
+        on_grid[steps[exact]] = means[exact]
         factors[label] = growth.growth_factor(on_grid, quantity, fidelity) if len(on_grid) > 1 else float("nan")
     return factors
 
@@ -140,8 +148,9 @@ def _prunabilities(robustness, width, widest, fidelity):
 
 def _read(run, kind):
     path = run.csv(kind)
-    if not path.exists():
-        raise UserError(f"--experiment_id={run.experiment.id}: no {path}; run: python pkl2csv_{kind}.py "
+    marker = run.marker(f"get_{kind}")
+    if not path.exists() or (marker.exists() and marker.stat().st_mtime > path.stat().st_mtime):
+        raise UserError(f"--experiment_id={run.experiment.id}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
                         f"--experiment_id={run.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
     return pd.read_csv(path, quotechar="|")
 

@@ -20,12 +20,9 @@ MOMENTUM, SGD, ADAM, RMSPROP = 0, 1, 2, 5
 
 def experiments():
     """Every experiment of the study."""
-    for number, experiment in enumerate(cifar_and_synthetic()):
-        yield replace(experiment, id=number, name=f"ID{number}_{experiment.name}")
-    for number, experiment in enumerate(imagenet(), start=4000):
-        yield replace(experiment, id=number, name=f"ID{number}_{experiment.name}")
-    for number, experiment in enumerate(digits_demo(), start=9002):
-        yield replace(experiment, id=number, name=f"ID{number}_{experiment.name}")
+    for first, block in ((0, cifar_and_synthetic()), (4000, imagenet()), (9002, digits_demo())):
+        for number, experiment in enumerate(block, first):
+            yield replace(experiment, id=number, name=f"ID{number}_{experiment.name}")
 
 
 def cifar_and_synthetic():
@@ -52,7 +49,7 @@ def cifar_data_only():
         yield Experiment(-1, name, STUDY, dataset=Dataset(random_labels=bool(rand)), hyper=Hyper(max_num_epochs=0))
 
 
-def alexnet(family, width, reg=0, rand=0, k=1, seed=0, suffix="", init_type=0, act=0, optimizer=0, label=None):
+def alexnet(family, width, reg=0, rand=0, k=1, seed=0, suffix="", init_type=0, act=0, optimizer=0, init_in_name=False):
     """One Alexnet on CIFAR-10.
 
     `reg`: 0 none, 1 augmentation, 2 dropout, 3 weight decay, 4 all three; augmentation doubles the epochs. Random labels need ten
@@ -62,7 +59,7 @@ def alexnet(family, width, reg=0, rand=0, k=1, seed=0, suffix="", init_type=0, a
     hyper = Hyper(batch_size=int(128 * k), learning_rate=0.01 * k, optimizer=optimizer, augmentation=augmented,
                   drop_train=0.5 if reg in (2, 4) else 1.0, weight_decay=0.001 if reg in (3, 4) else 0.0,
                   max_num_epochs=500 * (10 if rand else 1) * (2 if augmented else 1))
-    itype = f"itype={init_type}_" if label == "itype" else ""
+    itype = f"itype={init_type}_" if init_in_name else ""
     return Experiment(
         -1, f"Alexnet_{itype}nmult={width}_reg={reg}{suffix}_seed={seed}", STUDY, family, seed,
         dataset=Dataset(random_labels=bool(rand)), hyper=hyper, training=Training(patience=25 if rand else 50),
@@ -72,14 +69,14 @@ def alexnet(family, width, reg=0, rand=0, k=1, seed=0, suffix="", init_type=0, a
 def init_schemes():
     """Six initialisers, true and random labels."""
     for rand, init_type, width in itertools.product((0, 1), range(6), WIDTHS):
-        yield alexnet("init_scheme", width, rand=rand, suffix=f"_rand={rand}", init_type=init_type, label="itype")
+        yield alexnet("init_scheme", width, rand=rand, suffix=f"_rand={rand}", init_type=init_type, init_in_name=True)
 
 
 def regularisers():
     """The main figures: no regulariser (true and random labels), then each and all of them."""
     for width in WIDTHS:
         for reg, rand in ((0, 0), (0, 1), (1, 0), (2, 0), (3, 0), (4, 0)):
-            yield alexnet("replication", width, reg, rand, suffix=f"_rand={rand}", label="itype")
+            yield alexnet("replication", width, reg, rand, suffix=f"_rand={rand}", init_in_name=True)
 
 
 def optimisers():
@@ -116,7 +113,7 @@ def resnets(factors):
 def second_seed(width):
     """The smallest and the widest net once more from another seed, without and with all regularisers."""
     for reg in (0, 4):
-        yield alexnet("replication", width, reg, suffix="_rand=0", seed=1, label="itype")
+        yield alexnet("replication", width, reg, suffix="_rand=0", seed=1, init_in_name=True)
 
 
 def random_teacher(dimension, num_train):
@@ -146,8 +143,9 @@ def imagenet():
     largest = dict(zip(WIDTHS, (8192, 4096, 3072, 1024, 512), strict=True))
     for width, batch in largest.items():
         yield imagenet_net("ResNet18", batch, width)
-    for width, batch in ((0.25, 4096), *itertools.product((0.25, 0.5, 1), (2048,)), *itertools.product((0.25, 0.5, 1), (1024,))):
-        yield imagenet_net("ResNet18", batch, width)
+    for batch, widths in ((4096, (0.25,)), (2048, (0.25, 0.5, 1)), (1024, (0.25, 0.5, 1))):
+        for width in widths:
+            yield imagenet_net("ResNet18", batch, width)
     for width in (1, 0.25, 0.5):
         yield imagenet_net("Inception_v3", 512, width)
     for factor_end in (0.25, 0.5, 2, 4):

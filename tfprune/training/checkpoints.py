@@ -6,17 +6,19 @@ import shutil
 
 from tfprune.experiment import UserError
 from tfprune.keras import tf
+from tfprune.models import build_model
 from tfprune.progress import say
+from tfprune.run import Run
 
 # What TensorFlow raises on a checkpoint that is truncated, overwritten, or of another net.
 DAMAGED = (tf.errors.OpError, ValueError, KeyError, AssertionError, IndexError, TypeError)
 
 
 class Keeper:
-    """Saves and restores one kind of checkpoint (`last` or `best`) in its folder."""
+    """Saves and restores one kind of checkpoint (`last` or `best`) in its folder, as `<kind>-<number>`."""
 
     def __init__(self, run, kind, keep, **tracked):
-        self.folder = run.path / "checkpoints" / kind
+        self.kind, self.folder = kind, run.path / "checkpoints" / kind
         self.checkpoint = tf.train.Checkpoint(**tracked)
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(self.folder), max_to_keep=keep, checkpoint_name=kind)
 
@@ -25,33 +27,42 @@ class Keeper:
         self.checkpoint.save_counter.assign(0)  # a resumed run has saved a different number of times, and must write the same bytes
         self.manager.save(checkpoint_number=number)
 
-    def restore(self):
-        """Restores the newest sound checkpoint and says which damaged one it passed over; returns its path, or None if there is none.
+    def numbers(self):
+        """Numbers of the checkpoints in the folder, newest first; from the files, as the index that TensorFlow keeps may be damaged."""
+        names = [path.name.removesuffix(".index").rpartition("-")[2] for path in self.folder.glob(f"{self.kind}-*.index")]
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    def restore(self, numbers=None):
+        """Restores the first sound one of these checkpoints (default: all, newest first) and says which damaged ones it passed over.
+
+        Returns its number, or None if there is no checkpoint.
 
         Raises:
           UserError: there are checkpoints, and all are damaged.
         """
-        found = list(reversed(self.manager.checkpoints))
-        for path in found:
+        numbers = self.numbers() if numbers is None else numbers
+        for number in numbers:
+            path = self.folder / f"{self.kind}-{number}"
             try:
-                self.checkpoint.restore(path).assert_existing_objects_matched()
-                return path
+                self.checkpoint.restore(str(path)).assert_existing_objects_matched()
+                return number
             except DAMAGED:
                 say(f"{path}: damaged checkpoint, passed over")
-        if found:
+        if numbers:
             raise UserError(f"{self.folder}: every checkpoint is damaged; train.py --overwrite trains again from the start")
         return None
 
-    def keep_newest(self):
-        """Removes all but the newest checkpoint, and what a killed process left half-written."""
-        newest = self.manager.latest_checkpoint
-        for path in self.folder.iterdir():
-            if path.name != "checkpoint" and not str(path).startswith(f"{newest}."):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def remove_all_but(self, number=None):
+        """Removes the other checkpoints of this kind, and what a killed process left half-written; nothing else in the folder."""
+        for path in self.folder.glob(f"{self.kind}-*"):
+            if path.is_dir() and path.name.endswith("_temp"):
+                shutil.rmtree(path)
+            elif path.is_file() and not path.name.startswith(f"{self.kind}-{number}."):
+                path.unlink()
 
-    def files(self):
-        """The files of the newest checkpoint."""
-        return sorted(self.folder.glob(f"{(self.manager.latest_checkpoint or '-').rpartition('/')[2]}.*"))
+    def files(self, number):
+        """The files of a checkpoint."""
+        return sorted(self.folder.glob(f"{self.kind}-{number}.*"))
 
 
 def load_trained(run, model):
@@ -60,3 +71,8 @@ def load_trained(run, model):
         raise UserError(f"{run.path / 'checkpoints' / 'best'}: no checkpoint; "
                         f"run: python train.py --experiment_id={run.experiment.id} --overwrite")
     return model
+
+
+def trained_model(experiment, results_dir):
+    """The net of an experiment with the weights of its best epoch, from the run that train.py left in `results_dir`."""
+    return load_trained(Run(experiment, results_dir), build_model(experiment))

@@ -1,4 +1,5 @@
 """metrics.jsonl: one line an epoch, appended; a torn or superseded line left by a crash is dropped before training goes on."""
+import contextlib
 import json
 import os
 
@@ -29,13 +30,9 @@ class MetricsLog:
 
 
 def read(path):
-    """The epochs in a metrics.jsonl, without a torn last line; [] where there is no file."""
-    if not path.exists():
-        return []
+    """The epochs in a metrics.jsonl, without torn or damaged lines; [] where there is no file."""
     lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(text))
+    return [line for line in lines if isinstance(line, dict) and isinstance(line.get("epoch"), int)]

@@ -1,14 +1,15 @@
 """Training: evaluate, train an epoch, keep the best; a killed run goes on from its last state to the same bits (on CPU).
 
-An epoch's figures describe the weights after that many epochs of updates: epoch 0 is the untrained net. Training stops after
-`training.patience` epochs without a better figure: validation accuracy; with random labels, which do not generalise, training
-accuracy (and at once when that is 1); in a regression, validation loss.
+An epoch's validation figures describe the weights after that many epochs of updates, epoch 0 being the untrained net; its training
+figures are those of its own batches. Training stops after `training.patience` epochs without a better figure: validation accuracy; with
+random labels, which do not generalise, training accuracy (and at once when that is 1); in a regression, validation loss. Where there
+are no validation examples the training figure decides.
 """
 import math
-import shutil
+import sys
 import time
 
-from tfprune.input import records
+from tfprune.input import pipeline, records
 from tfprune.keras import keras
 from tfprune.progress import say
 from tfprune.training.checkpoints import Keeper
@@ -23,37 +24,47 @@ def train(run, folder, afresh=False):
     Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result
     holds the best epoch, why training stopped, and loss and accuracy of its weights on all of train, val and test.
     """
-    if afresh:
-        for path in (run.path / "checkpoints", run.path / "tb"):
-            shutil.rmtree(path, ignore_errors=True)
     keras.backend.clear_session()  # names of variables, which checkpoints hold, must not depend on what this process did before
     splits = {name: records.load(folder, name) for name in ("train", "val", "test")}
     trainer = Trainer(run.experiment, splits["train"])
     last = Keeper(run, "last", 2, **trainer.tracked())
     best = Keeper(run, "best", 1, model=trainer.model)
+    if afresh:
+        remove_traces(run, last, best)
     last.restore()
     log = MetricsLog(run, int(trainer.evaluated))
     stopped = _train_to_the_end(trainer, splits, last, best, log)
-    best.restore()
+    best.restore([int(trainer.best_epoch)])
     figures = {name: trainer.evaluate(split) for name, split in splits.items() if len(split.labels)}
-    last.keep_newest()
-    best.keep_newest()
+    newest = last.numbers()[0]
+    last.remove_all_but(newest)
+    best.remove_all_but(int(trainer.best_epoch))
+    word = "explained variance" if run.experiment.hyper.mse else "accuracy"
     accuracies = ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())
-    say(f"ID {run.experiment.id} train: {stopped}; accuracy of the best epoch ({int(trainer.best_epoch)}): {accuracies}")
-    return last.files() + best.files(), {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **figures}
+    say(f"ID {run.experiment.id} train: {stopped}; {word} of the best epoch ({int(trainer.best_epoch)}): {accuracies}",
+        sys.stderr if int(trainer.lost_at) >= 0 else None)
+    return last.files(newest) + best.files(int(trainer.best_epoch)), {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **figures}
+
+
+def remove_traces(run, *keepers):
+    """Removes the checkpoints, figures and TensorBoard files of earlier training; the folders, which may be links, stay."""
+    for keeper in keepers:
+        keeper.remove_all_but(None)
+    for path in [run.path / "metrics.jsonl", *(run.path / "tb").glob("events.out.*")]:
+        path.unlink(missing_ok=True)
 
 
 def _train_to_the_end(trainer, splits, last, best, log):
     """Alternates evaluation and epochs of training; returns why it ended."""
 
     def save():
-        last.save(int(trainer.epoch) * trainer.steps_per_epoch + int(trainer.step))
+        last.save(int(trainer.epoch) * trainer.updates_per_epoch + int(trainer.step))
 
     speed, started = None, time.monotonic()
     while True:
         if int(trainer.evaluated) == int(trainer.epoch) and int(trainer.step) == 0:
             figures = _figures(trainer, splits)
-            _note_best(trainer, figures, best)
+            _note_best(trainer, figures, best, "val" if len(splits["val"]) and not trainer.experiment.dataset.random_labels else "train")
             trainer.evaluated.assign_add(1)
             log.append(figures | {"images_per_second": speed, "seconds": time.monotonic() - started})
             save()
@@ -69,8 +80,8 @@ def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
     epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
     if trainer.experiment.training.evaluate == "before":
-        training = trainer.evaluate(splits["train"], max(1, splits["train"].epoch_size // batch))
-        validation = trainer.evaluate(splits["val"], max(1, splits["val"].epoch_size // batch))
+        training, validation = (trainer.evaluate(splits[name], pipeline.steps_per_epoch(splits[name].epoch_size, batch))
+                                for name in ("train", "val"))
     else:
         training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}
         validation = trainer.evaluate(splits["val"])
@@ -78,12 +89,13 @@ def _figures(trainer, splits):
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
 
 
-def _note_best(trainer, figures, best):
-    """Keeps the weights where the figure that decides is better than ever."""
+def _note_best(trainer, figures, best, judge):
+    """Keeps the weights where the figure that decides, of the set `judge`, is better than ever."""
     if trainer.experiment.hyper.mse:
-        figure = -figures["val_loss"] if math.isfinite(figures["val_loss"]) else -math.inf
+        loss = figures[f"{judge}_loss"]
+        figure = -loss if loss is not None and math.isfinite(loss) else -math.inf
     else:
-        figure = figures["train_accuracy" if trainer.experiment.dataset.random_labels else "val_accuracy"] or 0.0
+        figure = figures[f"{judge}_accuracy"] or 0.0
     if figure > float(trainer.best) or int(trainer.epoch) == 0:
         trainer.best.assign(figure)
         trainer.best_epoch.assign(trainer.epoch)

@@ -32,7 +32,7 @@ class Trainer:
         self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
-        self.steps_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
+        self.updates_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
 
@@ -66,19 +66,20 @@ class Trainer:
             self.score.reset()
         self.rate.assign(learning_rate(self.experiment, int(self.epoch)))
         started = saved = time.monotonic()
-        with track(None, total=self.steps_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
+        with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
             bar.update(done)
-            while done < self.steps_per_epoch:
-                count = self._update_for_a_second(self.steps_per_epoch - done)
+            while done < self.updates_per_epoch:
+                count = self._update_for_a_second(self.updates_per_epoch - done)
                 if int(self.lost_at) >= 0:
                     return None
                 done += count
                 bar.update(count)
-                if termination.asked or time.monotonic() - saved > SAVE_SECONDS:
+                if termination.asked:
+                    save()
+                    raise SystemExit(143)
+                if time.monotonic() - saved > SAVE_SECONDS:
                     save()
                     saved = time.monotonic()
-                if termination.asked:
-                    raise SystemExit(143)
         self.step.assign(0)
         self.epoch.assign_add(1)
         return (done - first) * min(self.experiment.hyper.batch_size, len(self.split)) / (time.monotonic() - started)

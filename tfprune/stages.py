@@ -5,9 +5,8 @@ Each returns (paths of its files, result) for the run's done marker. The sets me
 """
 from tfprune import files, pickles
 from tfprune.input import pipeline, records
-from tfprune.models import build_model
 from tfprune.progress import track
-from tfprune.training.checkpoints import load_trained
+from tfprune.training.checkpoints import trained_model
 from tfprune.units.activations import Sample, samples
 from tfprune.units.fidelity import is_original
 from tfprune.units.graph import unit_layers
@@ -79,7 +78,7 @@ def get_robustness(run, folder):
 
 
 def _trained(run):
-    return load_trained(run, build_model(run.experiment))
+    return trained_model(run.experiment, run.results_dir)
 
 
 def _batches(run, split):
