@@ -9,6 +9,7 @@ from absl import flags
 
 import data
 from data.build import define_data_flags, report
+from experiments import DATA_DIR
 from tfprune.experiment import Dataset, UserError
 from tfprune.flags import run
 
@@ -35,5 +36,5 @@ if __name__ == "__main__":
         flags.DEFINE_integer(name, getattr(Dataset(), name), meaning, lower_bound=1)
     flags.DEFINE_integer("seed", 0, "seed of the net and of the vectors (dataset.seed)", lower_bound=0)
     flags.DEFINE_bool("regression", False, "one output of unit variance in place of two classes")
-    define_data_flags()
+    define_data_flags(DATA_DIR)
     run(main)

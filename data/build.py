@@ -3,12 +3,11 @@
     python -m data.build --dataset=cifar10
     python -m data.build --dataset=linear --set dataset.dimension=10000 --set dataset.num_train=100000
 """
-import json
-
 from absl import flags
 
 import data
 from tfprune.experiment import Dataset, Experiment, UserError, override
+from tfprune.files import read_json
 from tfprune.flags import run
 
 FLAGS = flags.FLAGS
@@ -28,7 +27,7 @@ def main(positional):
 
 def report(folder):
     """Prints how many examples of each class are in which part, and the folder of the records."""
-    meta = json.loads((folder / data.records.META).read_text())
+    meta = read_json(folder / data.records.META)
     for split in data.records.SPLITS:
         summary = meta["splits"][split]
         classes = f", by class {summary['label_counts']}" if meta["label_dtype"] == "int64" else ""
@@ -36,9 +35,10 @@ def report(folder):
     print(folder)
 
 
-def define_data_flags():
-    """Defines --data_dir and --overwrite."""
-    flags.DEFINE_string("data_dir", "datasets", "folder of the raw data and of the records made from them")
+def define_data_flags(data_dir="datasets"):
+    """Defines --data_dir, with this default, and --overwrite."""
+    flags.DEFINE_string("data_dir", data_dir, "folder of the raw data and of the records made from them; must match DATA_DIR in "
+                        "experiments.py, where the experiments look")
     flags.DEFINE_bool("overwrite", False, "build records that exist again")
 
 

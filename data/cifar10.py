@@ -59,7 +59,10 @@ def read(path):
     batch = pickles.load(path, encoding="bytes")
     if not isinstance(batch, dict) or not {b"data", b"labels"} <= batch.keys():
         raise UserError(f"{path}: not a CIFAR-10 batch (no data, labels); unpack {ARCHIVE} again")
-    pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+    try:
+        pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+    except ValueError:  # lists of lists of different lengths
+        pixels, labels = np.empty(0), np.empty(0)
     whole = pixels.shape == (labels.size, 3072) and pixels.dtype == np.uint8 and labels.size and np.isin(labels, range(10)).all()
     if not whole:
         found = f"data {pixels.dtype} {pixels.shape}, {labels.size} labels"

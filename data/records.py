@@ -5,30 +5,29 @@ the first one's work; the kernel frees the lock of a killed process, and what th
 """
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 
 import numpy as np
 
 from tfprune.experiment import UserError
+from tfprune.files import sha256, sync_folder, write_json
+from tfprune.input import META, SPLITS, record_file
 from tfprune.progress import say, track
 
 FORMAT = 1
-META = "meta.json"
-SPLITS = ("train", "val", "test")
 
 
 def complete(folder):
     """Whether a finished build is at `folder`."""
-    return all((folder / name).is_file() for name in (META, *(f"{split}.tfrecords" for split in SPLITS)))
+    return all((folder / name).is_file() for name in (META, *map(record_file, SPLITS)))
 
 
 @contextlib.contextmanager
 def locked(folder, wait=True):
     """Holds the lock of one record folder; yields False, without holding it, where another process does and `wait` is off."""
-    with open(folder.with_name(folder.name + ".lock"), "w") as handle:
+    descriptor = os.open(folder.with_name(folder.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with open(descriptor, "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,15 +65,14 @@ def write(folder, parts, meta):
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        files = {split: _write_split(temporary / f"{split}.tfrecords", split, parts[split], meta) for split in SPLITS}
-        content = meta | {"format": FORMAT, "splits": files}
-        (temporary / META).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        files = {split: _write_split(temporary / record_file(split), split, parts[split], meta) for split in SPLITS}
+        write_json(temporary / META, meta | {"format": FORMAT, "splits": files})
         for path in (*temporary.iterdir(), temporary):
-            _flush(path)
+            sync_folder(path)
         if folder.exists():  # asked to overwrite it, or it has lost a file
             shutil.rmtree(folder)
         os.rename(temporary, folder)
-        _flush(folder.parent)
+        sync_folder(folder.parent)
     except tf.errors.OpError as error:
         raise UserError(f"{folder}: cannot write the records ({error.message})") from None
     finally:
@@ -93,9 +91,7 @@ def _write_split(path, split, part, meta):
             if labels.dtype == np.int64:
                 counts += np.bincount(labels, minlength=len(counts))
             bar.update(len(images))
-    with open(path, "rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return {"count": part.count, "epoch_size": part.epoch_size, "label_counts": counts.tolist(), "sha256": digest}
+    return {"count": part.count, "epoch_size": part.epoch_size, "label_counts": counts.tolist(), "sha256": sha256(path)}
 
 
 def _serialized(tf, split, shape, images, labels):
@@ -109,12 +105,3 @@ def _serialized(tf, split, shape, images, labels):
     for row, target in zip(images, labels.tolist(), strict=True):
         image.bytes_list.value[:], values[:] = [row.tobytes()], [target]
         yield example.SerializeToString()
-
-
-def _flush(path):
-    """Has the kernel put a file or a folder on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -78,8 +78,9 @@ def split_rows(dataset, count, file_sizes=()):
     """
     proportion = dataset.proportion_training_set
     if int(proportion * count) == 0:
-        raise UserError(f"--set dataset.proportion_training_set={proportion}: leaves none of {count} examples to train on; "
-                        "raise it or dataset.limit")
+        limit = f" with dataset.limit={dataset.limit}" if dataset.limit else ""
+        raise UserError(f"--set dataset.proportion_training_set={proportion}{limit}: leaves none of {count} examples to train on; "
+                        "raise it (1 validates on none) or dataset.limit")
     if dataset.split == "accumulated":
         return accumulated(file_sizes or (count,), proportion, count)
     return clean(count, proportion, dataset.seed)

@@ -1,6 +1,7 @@
 """Data sources, splits and TFRecord folders. Nothing here needs a network or downloaded data."""
 import collections
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -59,7 +60,7 @@ def test_clean_split_is_disjoint_complete_and_seeded():
 
 
 def test_accumulated_split_is_the_originals():
-    """G19 of the width study's facts: 142,500 / 7,500 records; what is validated on has been trained on."""
+    """As in xboix/frivolous_dnns: 142,500 / 7,500 records; what is validated on has been trained on."""
     train, val = splits.split_rows(Dataset(split="accumulated"), 50_000, (10_000,) * 5)
     assert (len(train), len(val)) == (142_500, 7_500)
     times = collections.Counter(collections.Counter(train.tolist()).values())
@@ -96,6 +97,30 @@ def test_limit_takes_the_first_training_images():
 def test_nothing_to_train_on_is_refused():
     with pytest.raises(UserError, match=r"proportion_training_set=0\.5"):
         splits.split_rows(Dataset(proportion_training_set=0.5), 1)
+
+
+@pytest.mark.parametrize(("settings", "named"), [
+    ({"proportion_training_set": 1e-4}, r"proportion_training_set=0\.0001: leaves none of 1437"),
+    ({"limit": 1}, r"proportion_training_set=0\.95 with dataset\.limit=1: leaves none of 1 "),
+    ({"limit": 1, "split": "accumulated"}, r"dataset\.limit=1: leaves none of 1 ")])
+def test_too_few_to_train_on_is_refused_before_anything_is_written(tmp_path, settings, named):
+    with pytest.raises(UserError, match=named) as caught:
+        data.ensure(Dataset("digits", **settings), tmp_path)
+    one_line(caught)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(("dataset", "sizes"), [
+    (Dataset("digits", proportion_training_set=1.0), [1437, 0, 360]),
+    (Dataset("digits", proportion_training_set=1.0, split="accumulated", limit=50), [50, 0, 10]),
+    (Dataset("digits", proportion_training_set=1.0, limit=1), [1, 0, 1]),
+    (Dataset("digits", limit=2), [1, 1, 1]),
+    (Dataset("linear", limit=1), [1, 1, 1])])
+def test_the_smallest_sets_and_those_without_validation(tmp_path, dataset, sizes):
+    folder = data.ensure(dataset, tmp_path)
+    parts = [read(folder, name) for name in records.SPLITS]
+    assert [len(part) for part in parts] == [part.epoch_size for part in parts] == sizes
+    assert data.ensure(dataset, tmp_path) == folder
 
 
 def test_random_labels_touch_training_and_validation_only():
@@ -230,13 +255,17 @@ def test_prepared_download_is_found_without_network(tmp_path, monkeypatch):
 
 
 def test_reachable(monkeypatch):
-    for variable in ("https_proxy", "HTTPS_PROXY"):
+    for variable in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert download.reachable(f"https://{address}/file")
         monkeypatch.setenv("https_proxy", f"http://{address}")
         assert download.reachable("https://host.invalid/file")
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+        assert not download.reachable(f"https://{address}/file")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert download.reachable(f"https://{address}/file")
     assert not download.reachable("https://host.invalid/file")
 
 
@@ -353,6 +382,7 @@ def test_record_keys(tmp_path):
     assert [meta["splits"][split]["count"] for split in records.SPLITS] == [19, 1, 4]
     assert (meta["shape"], meta["dtype"], meta["label_dtype"], meta["num_classes"]) == ([8, 8, 1], "uint8", "int64", 10)
     assert sum(meta["splits"]["train"]["label_counts"]) == 19
+    assert meta["splits"]["val"]["sha256"] == hashlib.sha256((folder / "val.tfrecords").read_bytes()).hexdigest()
 
 
 def test_unknown_source(tmp_path):
@@ -365,7 +395,7 @@ def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "_flush", full)
+        patch.setattr(records, "sync_folder", full)
         with pytest.raises(OSError, match="No space"):
             data.ensure(SMALL, tmp_path)
     assert [name for name in os.listdir(tmp_path / "tfrecords") if not name.endswith(".lock")] == []

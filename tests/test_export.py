@@ -89,7 +89,7 @@ def as_stored(tmp_path):
 def test_redundancy_csv_of_our_own_results(units, rows_expected, as_stored):
     files = [as_stored(nesting.redundancy_files(sample(200, cross, units), sample(100, 9, units))) for cross in range(3)]
     rows = parsed(export.REDUNDANCY_COLUMNS, export.redundancy_rows(REGISTRY[2], files))
-    assert len(rows) == rows_expected and len(rows[0]) == 27  # G22
+    assert len(rows) == rows_expected and len(rows[0]) == 27
     assert [row["layer"] for row in rows[:len(units)]] == [*map(str, range(len(units) - 1)), "all"]
     every = rows[len(units) - 1]
     layers = [redundancy(layer) for layer in sample(200, 0, units).rows]
@@ -98,7 +98,7 @@ def test_redundancy_csv_of_our_own_results(units, rows_expected, as_stored):
     assert int(every["num_neurons_layerall"]) == sum(units)
 
 
-def test_g4_in_the_csv():
+def test_selectivity_in_the_csv():
     values = np.array([0.6, 0.6, 0, np.nan])
     mean, std, _, _, not_selective = export._selectivity([[values], [values], [values]], 0)
     assert (mean, std, not_selective) == ([pytest.approx(0.3)], [pytest.approx(0.3)], [0.5])
@@ -140,8 +140,15 @@ def test_robustness_nesting_and_csv(column, as_stored):
     assert float(row["performance"]) == wanted["weight_noise", 1, "fc3", 1.0]
 
 
-def test_names_cover_every_kind():
-    assert tuple(export.PERTURBATION_NAMES) == KINDS
+def test_kinds_may_be_added(monkeypatch):
+    """Pickles from before still export, and a kind that the original did not have goes by its own name."""
+    old = legacy("robustness")
+    before = parsed(export.ROBUSTNESS_COLUMNS, export.robustness_rows(REGISTRY[2], old))
+    monkeypatch.setattr(export, "KINDS", (*KINDS, "shake"))
+    assert parsed(export.ROBUSTNESS_COLUMNS, export.robustness_rows(REGISTRY[2], old)) == before
+    rows = parsed(export.ROBUSTNESS_COLUMNS, export.robustness_rows(REGISTRY[2], [[*results, results[2]] for results in old]))
+    assert list(dict.fromkeys(row["perturbation_name"] for row in rows)) == [
+        "Activation Knockout", "Activation Noise", "Activation Knockout Selected", "shake"]
 
 
 @pytest.mark.parametrize("number, text", [(62, "1,0,False"), (65, "0.5,0,False"), (66, "1,0.001,False"), (67, "0.5,0.001,True")])

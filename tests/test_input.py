@@ -31,6 +31,12 @@ def rows_of(batches):
     return [labels.tolist() for _, labels in batches.as_numpy_iterator()]
 
 
+def epoch_of(split, dataset, hyper, seed, epoch, first_step=0):
+    """One epoch's training batches, from a step on."""
+    count = pipeline.updates_per_epoch(split, dataset, hyper) - first_step
+    return pipeline.training_stream(split, dataset, hyper, seed, epoch, first_step).take(count)
+
+
 # --- records in memory -----------------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +147,7 @@ def resized(images, size, half_pixel):
 
 
 def test_standardize_golden():
-    """G12 of the width study's facts."""
+    """Values of the original's TensorFlow 1."""
     images = np.stack([np.arange(12), np.full(12, 7)]).reshape(2, 2, 2, 3).astype(np.uint8)
     result = preprocess.prepare(images, Dataset(), Hyper(image_size=2)).numpy()
     np.testing.assert_allclose(result[0, 0, 0], [-1.593255, -1.303572, -1.01389], atol=2e-6)
@@ -149,7 +155,7 @@ def test_standardize_golden():
 
 
 def test_central_crop_golden():
-    """G12: the central 28 pixels of 32 start at (2, 2)."""
+    """The original's: the central 28 pixels of 32 start at (2, 2)."""
     images = some_images()
     np.testing.assert_array_equal(preprocess.central_crop(images, 28), images[:, 2:30, 2:30])
     np.testing.assert_array_equal(preprocess.central_crop(images, 32), images)
@@ -157,7 +163,7 @@ def test_central_crop_golden():
 
 
 def test_resize_golden():
-    """G15: a ramp of 0..27 along both axes."""
+    """The original's legacy resize and today's, of a ramp of 0..27 along both axes."""
     ramp = np.arange(28, dtype=np.float32)
     for images in (np.tile(ramp[None, None, :, None], (1, 28, 1, 1)), np.tile(ramp[None, :, None, None], (1, 1, 28, 1))):
         axis = 1 if images[0, 1, 0, 0] else 2
@@ -237,6 +243,15 @@ def test_brightness_and_contrast_are_tensorflows():
 
 
 @pytest.mark.parametrize("preprocessing", ["crop", "pad"])
+@pytest.mark.parametrize(("size", "crop", "new"), [(32, 28, 16), (32, 64, 32), (32, 64, 48), (8, 28, 8), (32, 1, 1), (4, 28, 4)])
+def test_whatever_the_sizes_images_come_out_as_asked(preprocessing, size, crop, new):
+    images, dataset, hyper = some_images(size=size), Dataset(preprocessing=preprocessing), Hyper(crop_size=crop, image_size=new)
+    for seed in (None, [1, 2]):
+        result = preprocess.prepare(images, dataset, hyper, seed)
+        assert result.shape == (6, new, new, 3) and np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("preprocessing", ["crop", "pad"])
 def test_augmentation_follows_its_seed(preprocessing):
     images, dataset = some_images(), Dataset(preprocessing=preprocessing)
     first, again, other = (preprocess.prepare(images, dataset, Hyper(), seed).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
@@ -271,22 +286,34 @@ def test_steps_per_epoch(size, batch, steps):
 
 def test_an_epoch_is_a_permutation_of_its_own():
     split, hyper = numbered(50), Hyper(batch_size=8)
-    epochs = [rows_of(pipeline.training_batches(split, PLAIN, hyper, seed=3, epoch=epoch)) for epoch in (0, 0, 1)]
+    epochs = [rows_of(epoch_of(split, PLAIN, hyper, seed=3, epoch=epoch)) for epoch in (0, 0, 1)]
     assert [len(batch) for batch in epochs[0]] == [8] * 6
     assert len(set(sum(epochs[0], []))) == 48
     assert epochs[0] == epochs[1] != epochs[2]
-    assert epochs[0] != rows_of(pipeline.training_batches(split, PLAIN, hyper, seed=4, epoch=0))
+    assert epochs[0] != rows_of(epoch_of(split, PLAIN, hyper, seed=4, epoch=0))
 
 
 def test_images_and_labels_stay_together():
-    for batches in (pipeline.training_batches(numbered(50), PLAIN, Hyper(batch_size=8), 0, 0),
+    for batches in (epoch_of(numbered(50), PLAIN, Hyper(batch_size=8), 0, 0),
                     pipeline.evaluation_batches(numbered(50), PLAIN, Hyper(batch_size=8))):
         for images, labels in batches:
             np.testing.assert_array_equal(images[:, 0], labels)
 
 
-def test_fewer_examples_than_a_batch_make_one_batch():
-    assert [sorted(rows) for rows in rows_of(pipeline.training_batches(numbered(5), PLAIN, Hyper(batch_size=8), 0, 0))] == [[0, 1, 2, 3, 4]]
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("count", [1, 5])
+def test_fewer_examples_than_a_batch_make_one_batch(count, shuffle):
+    split, dataset, hyper = numbered(count), dataclasses.replace(PLAIN, shuffle=shuffle), Hyper(batch_size=8)
+    assert pipeline.updates_per_epoch(split, dataset, hyper) == 1
+    for epoch in (0, 1):
+        assert [sorted(rows) for rows in rows_of(epoch_of(split, dataset, hyper, 0, epoch))] == [list(range(count))]
+    assert rows_of(pipeline.evaluation_batches(split, dataset, hyper)) == [list(range(count))]
+
+
+def test_evaluation_over_no_validation_examples(tmp_path):
+    dataset = Dataset("digits", limit=10, proportion_training_set=1.0)
+    split = records.load(data.ensure(dataset, tmp_path), "val")
+    assert list(pipeline.evaluation_batches(split, dataset, Hyper())) == []
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -295,24 +322,23 @@ def test_a_resumed_epoch_goes_on_with_the_same_batches(shuffle, preprocessing):
     split = records.Split(some_images(40, size=12), np.arange(40), 40)
     dataset = Dataset(shuffle=shuffle, preprocessing=preprocessing)
     hyper = Hyper(batch_size=8, crop_size=10, image_size=12, augmentation=True)
-    whole = list(pipeline.training_batches(split, dataset, hyper, 1, 2).as_numpy_iterator())
-    rest = list(pipeline.training_batches(split, dataset, hyper, 1, 2, first_step=2).as_numpy_iterator())
+    whole = list(epoch_of(split, dataset, hyper, 1, 2).as_numpy_iterator())
+    rest = list(epoch_of(split, dataset, hyper, 1, 2, first_step=2).as_numpy_iterator())
     assert len(rest) == len(whole) - 2 > 0
     for (images, labels), (same_images, same_labels) in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(images, same_images)
         np.testing.assert_array_equal(labels, same_labels)
     plain = dataclasses.replace(hyper, augmentation=False)
-    unaugmented = next(iter(pipeline.training_batches(split, dataset, plain, 1, 2)))[0]
+    unaugmented = next(iter(epoch_of(split, dataset, plain, 1, 2)))[0]
     assert (unaugmented.numpy() != whole[0][0]).any()
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_the_stream_is_all_epochs_in_a_row(shuffle):
     split, dataset, hyper = numbered(20), dataclasses.replace(PLAIN, shuffle=shuffle), Hyper(batch_size=6)
-    one_by_one = sum((rows_of(pipeline.training_batches(split, dataset, hyper, 5, epoch)) for epoch in (1, 2, 3)), [])
+    one_by_one = sum((rows_of(epoch_of(split, dataset, hyper, 5, epoch)) for epoch in (1, 2, 3)), [])
     stream = pipeline.training_stream(split, dataset, hyper, 5, epoch=1, first_step=1)
     assert rows_of(stream.take(len(one_by_one) - 1)) == one_by_one[1:]
-    assert stream.element_spec == pipeline.training_batches(split, dataset, hyper, 5, 0).element_spec
 
 
 def test_the_originals_stream_cycles_through_the_file_and_wastes_a_batch_an_epoch():
@@ -320,7 +346,7 @@ def test_the_originals_stream_cycles_through_the_file_and_wastes_a_batch_an_epoc
     consumed = np.arange(4 * 12).reshape(12, 4) % 23  # 16 / 4 = 4 batches an epoch, of which the first trains nothing
     for epoch in range(3):
         expected = consumed[4 * epoch:4 * epoch + 4][1:]
-        assert rows_of(pipeline.training_batches(split, dataset, hyper, 0, epoch)) == expected.tolist()
+        assert rows_of(epoch_of(split, dataset, hyper, 0, epoch)) == expected.tolist()
 
 
 def test_the_originals_epoch_has_370_updates():
@@ -346,9 +372,9 @@ def test_evaluation_never_augments():
 
 def test_static_shapes_and_lengths():
     split, hyper = records.Split(some_images(40), np.arange(40), 40), Hyper(batch_size=8)
-    training = pipeline.training_batches(split, Dataset(), hyper, 0, 0, first_step=1)
+    training = epoch_of(split, Dataset(), hyper, 0, 0, first_step=1)
     assert training.element_spec[0].shape == (8, 32, 32, 3) and training.element_spec[1].shape == (8,)
-    assert int(training.cardinality()) == 4
+    assert len(list(training)) == 4
     for batch, static in ((8, 8), (7, None)):
         spec, labels = pipeline.evaluation_batches(split, Dataset(), hyper, batch).element_spec
         assert spec.shape.as_list() == [static, 32, 32, 3] and labels.shape.as_list() == [static]
@@ -357,17 +383,16 @@ def test_static_shapes_and_lengths():
 
 def test_the_same_seed_augments_the_same_whatever_else_runs():
     split, hyper = records.Split(some_images(40), np.arange(40), 40), Hyper(batch_size=8, augmentation=True)
-    first = list(pipeline.training_batches(split, Dataset(), hyper, 0, 0).as_numpy_iterator())
+    first = list(epoch_of(split, Dataset(), hyper, 0, 0).as_numpy_iterator())
     tf.random.set_seed(99)
     np.random.seed(99)
-    for (images, _), (again, _) in zip(first, pipeline.training_batches(split, Dataset(), hyper, 0, 0), strict=True):
+    for (images, _), (again, _) in zip(first, epoch_of(split, Dataset(), hyper, 0, 0), strict=True):
         np.testing.assert_array_equal(images, again)
 
 
 def test_a_split_is_freed_with_all_that_was_compiled_for_it(built):
     split = records.load(built, "train")
     dataset, hyper = Dataset(), Hyper(batch_size=4, crop_size=8, image_size=8, augmentation=True)
-    list(pipeline.training_batches(split, dataset, hyper, 0, 0))
     list(pipeline.training_stream(split, dataset, hyper, 0).take(3))
     list(pipeline.evaluation_batches(split, dataset, hyper))
     freed = weakref.ref(split), weakref.ref(split.images.base)

@@ -55,7 +55,7 @@ def test_sigterm_saves_within_an_epoch_and_the_end_is_the_same(tmp_path, data_di
     process = start("train.py", *arguments)
     while not list(results.glob("laptop/*/checkpoints/best/*.index")) and process.poll() is None:
         time.sleep(.05)
-    time.sleep(.5)
+    time.sleep(.2)
     process.terminate()
     process.communicate()
     assert process.returncode == 143

@@ -14,28 +14,28 @@ from tfprune.units.covariance import Moments
 from tfprune.units.redundancy import _components, from_moments, redundancy
 from tfprune.units.streaming import OUTPUT_BYTES, _images_a_pass, device_moments, stream, streamed
 
-# G1: b = 2a, c falls as a rises, d is dead
-G1 = np.array([[1, 2, 4, 0, 1], [2, 4, 3, 0, 0], [3, 6, 2, 0, 1], [4, 8, 1, 0, 0], [5, 10, 0, 0, 2]], "float32")
+# The original's golden value: b = 2a, c falls as a rises, d is dead
+FIVE = np.array([[1, 2, 4, 0, 1], [2, 4, 3, 0, 0], [3, 6, 2, 0, 1], [4, 8, 1, 0, 0], [5, 10, 0, 0, 2]], "float32")
 
 
 def with_variances(*variances):
-    """Rows whose sample covariance is diag(variances) (G3)."""
+    """Rows whose sample covariance is diag(variances) ."""
     count = len(variances)
     axes = np.diag(np.sqrt(np.array(variances) * (2 * count - 1) / 2))
     return np.concatenate([axes, -axes])
 
 
-def test_correlation_and_similarity_of_g1():
-    result = redundancy(G1, fidelity="original")
+def test_correlation_and_similarity_of_five_units():
+    result = redundancy(FIVE, fidelity="original")
     assert result.correlation[[0, 0, 0, 2], [1, 2, 4, 4]] == pytest.approx([1, -1, 0.377964473, -0.377964473])
     assert np.isnan(result.correlation[3]).all() and np.isnan(result.correlation[:, 3]).all()
     assert (result.similarity_mean, result.similarity_std) == pytest.approx((1.0, 1.264911064))
-    alive = redundancy(G1[:, [0, 1, 2, 4]], fidelity="original")
+    alive = redundancy(FIVE[:, [0, 1, 2, 4]], fidelity="original")
     assert (alive.similarity_mean, alive.similarity_std) == pytest.approx((1.5, 0.866025404))
 
 
 def test_dead_units_corrected():
-    result, original = redundancy(G1), redundancy(G1, fidelity="original")
+    result, original = redundancy(FIVE), redundancy(FIVE, fidelity="original")
     assert result.dead_units == original.dead_units == 1
     assert result.correlation[3].tolist() == [0, 0, 0, 1, 0] == result.correlation[:, 3].tolist()
     assert (result.similarity_mean, result.similarity_std) == pytest.approx((np.mean([2, 2, 2, 0, 0]), np.std([2, 2, 2, 0, 0])))
@@ -56,7 +56,7 @@ def test_the_similarity_threshold_counts_itself():
     ((88, 9, 3), (2, 1), 2 / 3), ((49, 30, 14, 4, 3), (4, 3), 0.4), ((60, 25, 8, 4, 3), (4, 2), 0.4), ((70, 20, 7, 2, 1), (3, 2), 0.6),
     ((0, 0, 0), (1, 1), 1 / 3)])
 @pytest.mark.parametrize("fidelity", ["corrected", "original"])
-def test_principal_components_of_g3(variances, components, compressability, fidelity):
+def test_principal_components(variances, components, compressability, fidelity):
     result = redundancy(with_variances(*variances), fidelity=fidelity)
     assert result.num_components == components and result.compressability == pytest.approx(compressability)
     np.testing.assert_allclose(result.eigenvalues, sorted(variances), atol=1e-12 * max(variances))
@@ -122,7 +122,7 @@ def test_rows_that_cannot_be_measured(rows, problem):
 
 def test_unknown_fidelity():
     with pytest.raises(UserError, match="fidelity=exact"):
-        redundancy(G1, fidelity="exact")
+        redundancy(FIVE, fidelity="exact")
 
 
 # Streamed from nets

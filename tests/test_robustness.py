@@ -1,4 +1,6 @@
 """Robustness equals the plain loop on every kind of net, the original's own results, and does not do work it need not."""
+import functools
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,10 @@ from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.graph import activity_function, kernels, single_path, unit_layers, unit_tensors
 from tfprune.units.meter import Meter
 from tfprune.units.operations import replaced
-from tfprune.units.robustness import orders_for
+from tfprune.units.orders import original_orders
+from tfprune.units.perturbations import PERTURBATIONS, Units
+from tfprune.units.redundancy import redundancy
+from tfprune.units.robustness import as_table, orders_for
 from tfprune.units.scores import Classification, EqualOutputs, Regression
 
 CROSSES, AMOUNTS, COUNT = 2, 3, 9
@@ -242,22 +247,59 @@ def test_datasets_and_missing_labels():
     pairs = tf.data.Dataset.from_tensor_slices((images, labels))
     assert tfprune.robustness(model, pairs, **options).equals(expected)
     assert tfprune.robustness(model, pairs.batch(4), **options).equals(expected)
+    assert tfprune.robustness(model, pairs.batch(9), batch_size=2, **options).equals(expected)
     without = tfprune.robustness(model, pairs.map(lambda image, label: image), **options)
     assert without["accuracy"].isna().all() and without["agreement"].equals(expected["agreement"])
 
 
-def test_original_fidelity_runs_and_differs():
+@pytest.mark.parametrize("measure", [
+    tfprune.activations, tfprune.redundancy, tfprune.robustness, functools.partial(tfprune.robustness, kinds=["noise"])])
+def test_refuses_a_dataset_without_end(measure):
+    model = build("sequential")
+    with pytest.raises(UserError, match="never ends"):
+        measure(model, tf.data.Dataset.from_tensor_slices(examples(model, COUNT)).repeat())
+
+
+def test_a_large_batch_is_not_run_at_once(monkeypatch):
+    model, seen = build("sequential"), []
+    add = Meter.add
+    monkeypatch.setattr(Meter, "add", lambda meter, images, labels=None: (seen.append(len(images)), add(meter, images, labels)))
+    images = tf.data.Dataset.from_tensor_slices(examples(model, COUNT)).batch(COUNT)
+    tfprune.robustness(model, images, kinds=["noise"], amounts=2, crosses=1, batch_size=4)
+    assert seen == [4, 4, 1]
+
+
+def test_original_fidelity_ablates_in_the_originals_orders():
+    """Those of its training set, drawn with the correlations of the images measured."""
     model = build("chain")
-    images = examples(model, 40)
-    corrected, original = (tfprune.robustness(model, images, kinds=["knockout"], amounts=4, crosses=1, fidelity=fidelity)
-                           for fidelity in ("corrected", "original"))
-    assert not corrected.equals(original)
+    images, kinds = examples(model, 40), ("knockout", "targeted")
+    options = {"amounts": 4, "crosses": CROSSES, "seed": 3}
+    layers = redundancy(model, images, fidelity="original")
+    with_logits = [*(layer.correlation for layer in layers.values()), np.eye(4)]
+    orders = {kind: [sets[0] for sets in crosses] for kind, crosses in original_orders([with_logits] * CROSSES, 3).items()}
+    meter = Meter(model, kinds, orders, range(CROSSES), 4, 3)
+    meter.add(images)
+    original = tfprune.robustness(model, images, kinds=kinds, fidelity="original", **options)
+    assert original.equals(as_table(meter.scores()))
+    assert not original.equals(tfprune.robustness(model, images, kinds=kinds, **options))
+
+
+def test_a_kind_that_is_added_leaves_the_originals_orders_as_they_are(monkeypatch):
+    model = build("chain")
+    correlations = correlations_of(single_path(model), model)
+    before = orders_for(model, ["knockout", "targeted"], CROSSES, 0, correlations, "original")
+    monkeypatch.setitem(PERTURBATIONS, "backwards", Units(lambda generator, correlations, units: np.arange(units)[::-1]))
+    after = orders_for(model, ["backwards", "knockout", "targeted"], CROSSES, 0, correlations, "original")
+    for kind, crosses in before.items():
+        for theirs, ours in zip(crosses, after[kind], strict=True):
+            assert [order.tolist() for order in theirs] == [order.tolist() for order in ours]
+    assert after["backwards"][0][2].tolist() == [6, 5, 4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"kinds": ["shake"]}, "kinds: .'shake'. is not a list of one or more of weight_noise"), ({"kinds": "noise"}, "kinds"),
     ({"kinds": []}, "kinds"), ({"amounts": 1}, "amounts: 1 is not a whole number >= 2"), ({"amounts": 2.5}, "amounts"),
-    ({"crosses": 0}, "crosses"), ({"batch_size": 0}, "batch_size"), ({"fidelity": "exact"}, "corrected, original"),
+    ({"crosses": 0}, "crosses"), ({"batch_size": 0}, "batch_size"), ({"fidelity": "exact"}, "fidelity=exact: expected"),
     ({"labels": [0]}, "labels: there are 1 for 9 images"), ({"labels": np.zeros((9, 4))}, "not one-hot"),
     ({"images": np.zeros((0, 4))}, "images: there are none"),
     ({"images": np.zeros((9, 5), "float32")}, "shape .5,. does not fit the net, which takes .4,."),

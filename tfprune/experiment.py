@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
+# Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
 LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow counts in 32 bits in places

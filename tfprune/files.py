@@ -70,9 +70,9 @@ def _umask():
     return mask
 
 
-def sync_folder(folder):
-    """Makes a folder's entries, such as a rename just done, survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_folder(path):
+    """Makes a folder's entries, such as a rename just done, survive a power cut; of a file, its content."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,6 +8,7 @@ from tfprune.input import pipeline, records
 from tfprune.progress import track
 from tfprune.training.checkpoints import trained_model
 from tfprune.units.activations import Sample, samples
+from tfprune.units.batches import measured_batches
 from tfprune.units.fidelity import is_original
 from tfprune.units.graph import unit_layers
 from tfprune.units.meter import Meter
@@ -24,8 +25,8 @@ def get_activations(run, folder):
     written, result = [], {}
     for name, suffix in SUFFIXES.items():
         split = records.load(folder, name)
-        crosses = samples(model, _batches(run, split), crosses=range(measure.crosses), max_rows=measure.max_rows, metric=_metric(run),
-                          batch_size=run.experiment.hyper.batch_size, fidelity=measure.fidelity, num_examples=_examples(run, split))
+        crosses = samples(model, _batches(run, split, name), crosses=range(measure.crosses), max_rows=measure.max_rows, metric=_metric(run),
+                          batch_size=run.experiment.hyper.batch_size, fidelity=measure.fidelity, num_examples=_examples(run, split, name))
         for cross, sample in enumerate(crosses):
             contents = {"activations": sample.rows, "labels": sample.labels, _score(run): sample.score}
             written += [_write(run, "get_activations", f"{stem}{suffix}{cross}", value) for stem, value in contents.items()]
@@ -51,7 +52,8 @@ def stream_redundancy(run, folder):
     for name in SETS:
         split = records.load(folder, name)
         classes = None if experiment.hyper.mse else range(split.num_classes)
-        sets.append(streamed(model, _batches(run, split), batch_size=experiment.hyper.batch_size, classes=classes, metric=_metric(run)))
+        sets.append(streamed(model, _batches(run, split, name), classes=classes, metric=_metric(run),
+                             batch_size=experiment.hyper.batch_size))
     contents = streamed_redundancy_files(*sets, experiment.hyper.mse, experiment.measure.fidelity)
     written = [_write(run, "get_redundancy", f"{stem}{cross}", value)
                for cross in range(experiment.measure.crosses) for stem, value in contents.items()]
@@ -68,7 +70,7 @@ def get_robustness(run, folder):
         orders = orders_for(model, measure.kinds, measure.crosses, experiment.seed, correlations, measure.fidelity, number)
         meter = Meter(model, measure.kinds, orders, range(measure.crosses), measure.amounts, experiment.seed, measure.fidelity,
                       experiment.hyper.batch_size)
-        dataset = _batches(run, split)
+        dataset = _batches(run, split, name)
         for images, labels in track(dataset, len(dataset), f"robustness {name}"):
             meter.add(images, labels)
         tables.append(as_table(meter.scores()))
@@ -81,16 +83,19 @@ def _trained(run):
     return trained_model(run.experiment, run.results_dir)
 
 
-def _batches(run, split):
-    """The batches of a split that are measured."""
-    dataset = pipeline.evaluation_batches(split, run.experiment.dataset, run.experiment.hyper)
+def _batches(run, split, name):
+    """The batches of a set that are measured."""
+    experiment = run.experiment
+    dataset, batch = pipeline.evaluation_batches(split, experiment.dataset, experiment.hyper), experiment.hyper.batch_size
+    return dataset.take(measured_batches(_examples(run, split, name), batch, experiment.measure.fidelity))
+
+
+def _examples(run, split, name):
+    """How many examples the measures count on; the original's count of a training set always leaves out 5 % for validation."""
     if not is_original(run.experiment.measure.fidelity):
-        return dataset
-    return dataset.take(max(1, split.epoch_size // run.experiment.hyper.batch_size - 1))
-
-
-def _examples(run, split):
-    return split.epoch_size if is_original(run.experiment.measure.fidelity) else len(split)
+        return len(split)
+    generated = name == "train" and run.experiment.dataset.name == "linear"  # its validation set is extra, yet they are left out
+    return int(split.epoch_size * run.experiment.dataset.proportion_training_set) if generated else split.epoch_size
 
 
 def _score(run):

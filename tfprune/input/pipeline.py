@@ -20,7 +20,7 @@ def steps_per_epoch(split_size, batch_size):
 
 
 def updates_per_epoch(split, dataset, hyper):
-    """How many batches `training_batches` gives for an epoch.
+    """How many batches of `training_stream` make an epoch.
 
     In the original's stream (`dataset.shuffle` False) one of an epoch's batches trains nothing: 370 updates in 371 batches of CIFAR-10.
     """
@@ -28,28 +28,23 @@ def updates_per_epoch(split, dataset, hyper):
     return steps if dataset.shuffle else max(1, steps - 1)
 
 
-def training_batches(split, dataset, hyper, seed, epoch, first_step=0):
-    """The batches of one epoch, augmented where `hyper.augmentation` says so.
+def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
+    """The batches to train on, epoch after epoch without end, augmented where `hyper.augmentation` says so.
+
+    One iterator over it serves a whole training: a new one for each epoch costs 20 to 50 ms, which small nets feel.
 
     Args:
       split: what to train on, a `records.Split`.
       dataset, hyper: settings of the experiment.
       seed: of the order and of the augmentation.
-      epoch: from 0.
-      first_step: updates of this epoch that are done already; their batches are left out, the others stay the same.
+      epoch: the one to begin with, from 0.
+      first_step: updates of that epoch that are done already; their batches are left out, the others stay the same.
 
-    Returns a `tf.data.Dataset` of `updates_per_epoch - first_step` pairs: images float32 [batch, ...], labels [batch].
+    Returns an endless `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `updates_per_epoch` make an epoch.
     """
-    rows, seeds = _planner(split, dataset, hyper, seed)(epoch)
-    return _fetched(tf.data.Dataset.from_tensor_slices((rows[first_step:], seeds[first_step:])), split, dataset, hyper)
-
-
-def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
-    """The batches of `training_batches` from an epoch on, epoch after epoch without end.
-
-    One iterator over it serves a whole training: a new one for each epoch costs 20 to 50 ms, which small nets feel.
-    """
-    planner = _planner(split, dataset, hyper, seed)
+    # of plain numbers: TensorFlow keeps the functions that it calls, and the images with them if they held the split
+    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+    planner = functools.partial(epoch_plan, len(split), steps, batch, dataset.shuffle, seed)
     shapes = [array.shape for array in planner(epoch)]
 
     def plan(epoch):
@@ -57,13 +52,7 @@ def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
         return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(*pair) for pair in zip(arrays, shapes, strict=True)))
 
     plans = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(plan).skip(first_step)
-    return _fetched(plans, split, dataset, hyper)
-
-
-def _planner(split, dataset, hyper, seed):
-    # of plain numbers: TensorFlow keeps the functions that it calls, and the images with them if they held the split
-    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
-    return functools.partial(epoch_plan, len(split), steps, batch, dataset.shuffle, seed)
+    return _mapped(plans, _fetcher(split, dataset, hyper))
 
 
 def epoch_plan(count, steps, batch, shuffle, seed, epoch):
@@ -90,10 +79,6 @@ def evaluation_batches(split, dataset, hyper, batch_size=None):
     batch_size = batch_size or hyper.batch_size
     starts = tf.data.Dataset.range(0, len(split), batch_size)
     return _mapped(starts, _slicer(split, dataset, hyper, batch_size))
-
-
-def _fetched(plan, split, dataset, hyper):
-    return _mapped(plan, _fetcher(split, dataset, hyper))
 
 
 def _mapped(elements, function):

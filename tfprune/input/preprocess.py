@@ -1,6 +1,6 @@
 """What a batch of examples goes through before it enters the net, compiled and vectorised over the batch.
 
-Follows the original study (facts: its `cifar` data set and `resnet/cifar10_main.py` in xboix/frivolous_dnns):
+Follows the original (xboix/frivolous_dnns: its `cifar` data set and `resnet/cifar10_main.py`):
 
   preprocessing   with an augmentation seed                                           without          then
   crop            random crop, flip, brightness +-63 of 255, contrast in [.2, 1.8]    central crop     standardise, resize

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfprune.experiment import UserError
 from tfprune.files import read_json
+from tfprune.input import META, SPLITS, record_file
 from tfprune.keras import tf
 
 ALIGNMENT = 64  # bytes; TensorFlow reads a NumPy array in place where its data start at such an address
@@ -65,7 +66,7 @@ def load(folder, split):
     """
     folder = pathlib.Path(folder)
     meta = _meta(folder)
-    path, count, shape = folder / f"{split}.tfrecords", meta["splits"][split]["count"], meta["shape"]
+    path, count, shape = folder / record_file(split), meta["splits"][split]["count"], meta["shape"]
     images = _aligned((count, *shape), np.dtype(meta["dtype"]))
     labels = np.empty(count, meta["label_dtype"])
     filled = 0
@@ -109,9 +110,11 @@ def _aligned(shape, dtype):
 
 
 def _meta(folder):
-    path = folder / "meta.json"
+    path = folder / META
     try:
         meta = read_json(path)
+        if any({"count", "epoch_size"} - set(meta["splits"][split]) for split in SPLITS):
+            raise KeyError("splits")
         return {key: meta[key] for key in ("splits", "shape", "dtype", "label_dtype", "num_classes", "rebuild")}
     except FileNotFoundError:
         raise UserError(f"{path}: missing; {_remedy(folder, {})}") from None

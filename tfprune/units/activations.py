@@ -11,8 +11,7 @@ import numpy as np
 from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.progress import track
-from tfprune.units.batches import batches
-from tfprune.units.fidelity import is_original
+from tfprune.units.batches import batches, count_examples, measured_batches
 from tfprune.units.graph import activity_function, single_path, unit_layers
 
 # What a net's outputs [batch, outputs] are worth, given the labels [batch].
@@ -67,8 +66,7 @@ def samples(model, images, labels=None, crosses=(0,), layers=None, max_rows=50_0
       others: see `activations`.
     """
     spec = input_spec(model)
-    images = rebatched(images, batch_size, spec)
-    count = _count(images) if num_examples is None else num_examples
+    count = count_examples(images, batch_size, spec) if num_examples is None else num_examples
     num_batches, rows_per_batch = rows_of(count, batch_size, max_rows, fidelity)
     function = activity_function(model, layers)
     kept = [_Kept(np.random.RandomState(seed), rows_per_batch) for seed in crosses]
@@ -85,35 +83,16 @@ def samples(model, images, labels=None, crosses=(0,), layers=None, max_rows=50_0
 
 def rows_of(count, batch_size, max_rows=50_000, fidelity="corrected"):
     """(number of batches to measure, most rows to keep of a layer in each) for a set of `count` examples."""
-    num_batches = count // batch_size - 1 if is_original(fidelity) else -(-count // batch_size)
-    if num_batches < 1:
-        raise UserError(f"{count} examples leave no batch of {batch_size} to measure"
-                        + (": fidelity=original leaves out the last full one" if is_original(fidelity) else ""))
+    num_batches = measured_batches(count, batch_size, fidelity)
     if max_rows < num_batches:
         raise UserError(f"max_rows={max_rows}: at least a row for each of the {num_batches} batches is needed")
     return num_batches, max_rows // num_batches
-
-
-def rebatched(images, batch_size, spec):
-    """Datasets in batches of `batch_size`, however they were batched; arrays as they are. UserError for an endless Dataset."""
-    if not isinstance(images, tf.data.Dataset):
-        return images
-    if images.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise UserError("images: the tf.data.Dataset never ends; take() as many as are to be measured")
-    image = images.element_spec[0] if isinstance(images.element_spec, tuple) else images.element_spec
-    return images.rebatch(batch_size) if image.shape.rank == spec.shape.rank else images.batch(batch_size)
 
 
 def input_spec(model):
     """The `tf.TensorSpec` of a batch of a model's images."""
     graph = single_path(model)
     return graph.specs[graph.inputs[0]]
-
-
-def _count(images):
-    if not isinstance(images, tf.data.Dataset):
-        return len(images)
-    return int(images.reduce(np.int64(0), lambda count, batch: count + tf.shape(tf.nest.flatten(batch)[0], tf.int64)[0]))
 
 
 def _keep(tensors, labels, kept):

@@ -22,7 +22,7 @@ ROBUSTNESS_COLUMNS = (
     "model_name", "cross_validation", "evaluation_set", "perturbation_layer", "perturbation_name", "perturbation_amount",
     "training_dropout", "training_weight_decay", "training_data_augmentation", "init_type", "training_amount_data", "random_labels",
     "scramble_image", "multiplier_layer", "performance")
-PERTURBATION_NAMES = {
+PERTURBATION_NAMES = {  # the original's; a kind that it did not have goes by its own
     "weight_noise": "Synaptic Noise", "weight_knockout": "Synaptic Knockout", "knockout": "Activation Knockout",
     "noise": "Activation Noise", "targeted": "Activation Knockout Selected"}
 NOT_SELECTIVE = 0.05  # a unit with less selectivity than this is not selective
@@ -83,15 +83,15 @@ def robustness_rows(experiment, crosses):
       crosses: for each cross the content of its robustness pickle.
     """
     for cross, results in enumerate(crosses):
-        for kind, sets in zip(KINDS, results, strict=True):
+        for kind, sets in zip(KINDS[:len(results)], results, strict=True):  # KINDS only grows: older pickles have fewer
             if len(sets[0]) == 1 or is_original(experiment.measure.fidelity) and kind != "knockout":
                 continue  # not measured, or never exported
             for name, curves in zip(SETS, sets, strict=True):
                 for layer, curve in enumerate(curves):
                     for amount, score in zip(np.linspace(0, 1, len(curve)), np.asarray(curve)[:, 0], strict=True):
-                        yield [experiment.dnn.name, cross, name, "all" if layer == len(curves) - 1 else layer, PERTURBATION_NAMES[kind],
-                               amount, *_training(experiment)[:3], experiment.dnn.init_type, *_training(experiment)[3:],
-                               experiment.dnn.neuron_multiplier, score]
+                        yield [experiment.dnn.name, cross, name, "all" if layer == len(curves) - 1 else layer,
+                               PERTURBATION_NAMES.get(kind, kind), amount, *_training(experiment)[:3], experiment.dnn.init_type,
+                               *_training(experiment)[3:], experiment.dnn.neuron_multiplier, score]
 
 
 def _training(experiment):

@@ -14,7 +14,7 @@ from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.disturbances import DisturbedActivities, DisturbedKernels
 from tfprune.units.graph import single_path, unit_layers, unit_tensors
 from tfprune.units.passes import IntactPass, Pass, TotalPass
-from tfprune.units.perturbations import PERTURBATIONS, Units, amount_grid
+from tfprune.units.perturbations import PERTURBATIONS, ablates_units, amount_grid
 from tfprune.units.scores import score_for
 
 
@@ -81,14 +81,14 @@ class Meter:
         for kind in self.kinds:
             self.sums[kind][:, :, 0] += own
             self._add_kind(kind, intact, labels)
-        if ablating := [kind for kind in self.kinds if _ablates_units(kind)]:
+        if ablating := [kind for kind in self.kinds if ablates_units(kind)]:
             total = self._total.sums(intact, labels)
             for kind in ablating:
                 self.sums[kind][:, :, -1] += total
         self._examples += len(images)
 
     def _add_kind(self, kind, intact, labels):
-        work, last = self.passes[kind], len(self.amounts) - _ablates_units(kind)
+        work, last = self.passes[kind], len(self.amounts) - ablates_units(kind)
         for position, cross in enumerate(self.crosses):
             drawn = work.family.drawn(kind, cross, intact, self._examples)
             for place in range(1, last):
@@ -105,11 +105,7 @@ class Meter:
         return {tensor for work in [*self.passes.values(), self._total] for tensor in work.tensors}
 
 
-def _ablates_units(kind):
-    return isinstance(PERTURBATIONS[kind], Units)
-
-
 def _families(kinds, graph, units, orders, seed):
     """{kind: family}; all kinds that ablate units have the same one, which differ in the orders only."""
     ablation, disturbed = Ablation(graph, units, orders), {"activities": DisturbedActivities, "kernels": DisturbedKernels}
-    return {kind: ablation if _ablates_units(kind) else disturbed[PERTURBATIONS[kind].of](graph, units, kind, seed) for kind in kinds}
+    return {kind: ablation if ablates_units(kind) else disturbed[PERTURBATIONS[kind].of](graph, units, kind, seed) for kind in kinds}

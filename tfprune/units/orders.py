@@ -1,8 +1,10 @@
 """In which order units are ablated: the sets of a larger amount contain those of a smaller one."""
 import numpy as np
 
-from tfprune.experiment import KINDS, derive_seed
+from tfprune.experiment import derive_seed
 from tfprune.units import legacy_sort
+
+ORIGINAL_KINDS = ("knockout", "noise", "targeted")  # not KINDS: a kind added there must not draw from the original's random stream
 
 
 def random_order(generator, correlations, units):
@@ -53,10 +55,10 @@ def original_orders(correlations, seed):
       {kind: [cross][set][layer] order} for knockout and targeted; set 0 is training, 1 test.
     """
     generator = np.random.RandomState(seed)
-    orders = {kind: [[None, None] for _ in correlations] for kind in KINDS[2:]}
+    orders = {kind: [[None, None] for _ in correlations] for kind in ORIGINAL_KINDS}
     for cross, matrices in enumerate(correlations):
         matrices = [np.atleast_2d(matrix) for matrix in matrices]  # np.corrcoef of a single unit is a number
-        for kind in KINDS[2:]:
+        for kind in ORIGINAL_KINDS:
             for of_set in range(2):
                 chosen = [generator.randint(len(matrix)) for matrix in matrices]
                 orders[kind][cross][of_set] = _original_layers(generator, matrices, chosen, shuffled=kind != "targeted")

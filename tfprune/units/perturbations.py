@@ -1,9 +1,9 @@
 """What is done to a net to see whether it minds: five kinds of perturbation, an entry each.
 
-A new kind is one line in PERTURBATIONS, and its name in `tfprune.experiment.KINDS`: an order in which whole units are ablated, or a
-disturbance of each activity or of each kernel. All randomness is a function of (seed, kind, cross, place in the net, example), never of
-the batch size, of the order of work or of what else is measured; and it is drawn once for all amounts, so that a larger amount disturbs
-the same places more.
+A new kind is one line in PERTURBATIONS, and its name at the end of `tfprune.experiment.KINDS` (whose order is that of the results in
+stored pickles): an order in which whole units are ablated, or a disturbance of each activity or of each kernel. All randomness is a
+function of (seed, kind, cross, place in the net, example), never of the batch size, of the order of work or of what else is measured; and
+it is drawn once for all amounts, so that a larger amount disturbs the same places more.
 """
 import math
 from collections.abc import Callable
@@ -83,6 +83,11 @@ PERTURBATIONS = {
     "noise": Disturbance(normal_stream, add_noise, of="activities"),
     "targeted": Units(targeted_order, needs_correlations=True),
 }
+
+
+def ablates_units(kind):
+    """Whether a kind of perturbation ablates whole units; else it disturbs every element."""
+    return isinstance(PERTURBATIONS[kind], Units)
 
 
 def amount_grid(amounts):

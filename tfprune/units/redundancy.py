@@ -53,7 +53,7 @@ def redundancy(source, images=None, layers=None, batch_size=128, fidelity="corre
         activations = np.asarray(source)
         if activations.ndim < 2:
             raise UserError(f"activations must have the shape (rows, units), got {activations.shape}")
-        return from_moments(Moments().update(activations.reshape(-1, activations.shape[-1])), fidelity)
+        return from_moments(Moments.of(activations.reshape(-1, activations.shape[-1])), fidelity)
     from tfprune.units.streaming import stream  # only this needs TensorFlow
     return {name: from_moments(moments, fidelity) for name, moments in stream(source, images, layers, batch_size).items()}
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from tfprune.experiment import UserError
 from tfprune.units.batches import batches
+from tfprune.units.fidelity import is_original
 from tfprune.units.graph import single_path, unit_layers, unit_tensors
 from tfprune.units.meter import Meter
 from tfprune.units.orders import original_orders, unit_orders
-from tfprune.units.perturbations import PERTURBATIONS, Units
+from tfprune.units.perturbations import PERTURBATIONS, ablates_units
+from tfprune.units.redundancy import redundancy
 
 
 def robustness(model, images, labels=None, kinds=("knockout", "noise", "targeted"), amounts=7, crosses=3, seed=0, fidelity="corrected",
@@ -40,7 +42,7 @@ def robustness(model, images, labels=None, kinds=("knockout", "noise", "targeted
     _check(kinds, amounts, crosses, fidelity, batch_size)
     graph = single_path(model)
     if correlations is None and _need_correlations(kinds, fidelity):
-        correlations = _correlations(model, images, crosses, seed, fidelity, batch_size)
+        correlations = _correlations(model, images, crosses, batch_size, fidelity)
     orders = orders_for(model, kinds, crosses, seed, correlations, fidelity)
     meter = Meter(model, kinds, orders, range(crosses), amounts, seed, fidelity, batch_size)
     for batch_images, batch_labels in batches(images, labels, batch_size, graph.specs[graph.inputs[0]]):
@@ -58,20 +60,21 @@ def orders_for(model, kinds, crosses, seed, correlations=None, fidelity="correct
       seed: the experiment's.
       correlations: [cross][layer] matrices of the unit layers, the logits' after them or not; needed for "targeted", and for all under
         fidelity "original".
-      fidelity: "original": those of `original_orders`, else of `unit_orders`, which are the same for all sets.
+      fidelity: "original": those of `original_orders`; else, and for kinds that the original did not have, of `unit_orders`, which are
+        the same for all sets.
       of_set: under "original", 0 for the training set's and 1 for the test set's.
     """
     graph = single_path(model)
     units = [graph.specs[tensor].shape[-1] for tensor in unit_tensors(graph, unit_layers(model)).values()]
-    ablating = {kind: PERTURBATIONS[kind].order for kind in kinds if isinstance(PERTURBATIONS[kind], Units)}
-    if fidelity != "original":
-        return unit_orders(ablating, units, range(crosses), seed, correlations)
-    if not ablating:
-        return {}
-    outputs = graph.specs[graph.outputs[0]].shape[-1]
-    with_logits = [[*matrices[:len(units)], np.zeros([outputs, outputs])] for matrices in correlations[:crosses]]
-    orders = original_orders(with_logits, seed)
-    return {kind: [sets[of_set] for sets in orders[kind]] for kind in ablating}
+    ablating = {kind: PERTURBATIONS[kind].order for kind in kinds if ablates_units(kind)}
+    orders = {}
+    if is_original(fidelity) and ablating:
+        outputs = graph.specs[graph.outputs[0]].shape[-1]
+        with_logits = [[*matrices[:len(units)], np.zeros([outputs, outputs])] for matrices in correlations[:crosses]]
+        found = original_orders(with_logits, seed)
+        orders = {kind: [sets[of_set] for sets in found[kind]] for kind in found if kind in ablating}
+    others = {kind: order for kind, order in ablating.items() if kind not in orders}
+    return orders | unit_orders(others, units, range(crosses), seed, correlations)
 
 
 def as_table(scores):
@@ -91,18 +94,14 @@ def _check(kinds, amounts, crosses, fidelity, batch_size):
     for name, value, low in (("amounts", amounts, 2), ("crosses", crosses, 1), ("batch_size", batch_size, 1)):
         if not isinstance(value, (int, np.integer)) or value < low:
             raise UserError(f"{name}: {value!r} is not a whole number >= {low}")
-    if fidelity not in ("corrected", "original"):
-        raise UserError(f"fidelity: {fidelity!r} is not one of corrected, original")
+    is_original(fidelity)  # refuses what is neither
 
 
 def _need_correlations(kinds, fidelity):
-    ablating = [PERTURBATIONS[kind] for kind in kinds if isinstance(PERTURBATIONS[kind], Units)]
-    return any(perturbation.needs_correlations or fidelity == "original" for perturbation in ablating)
+    return any(PERTURBATIONS[kind].needs_correlations or is_original(fidelity) for kind in kinds if ablates_units(kind))
 
 
-def _correlations(model, images, crosses, seed, fidelity, batch_size):
+def _correlations(model, images, crosses, batch_size, fidelity):
     """[cross][unit layer]: correlations over all positions of all images, the same for all crosses."""
-    from tfprune.units.redundancy import redundancy
-
-    found = redundancy(model, images, fidelity=fidelity)
+    found = redundancy(model, images, batch_size=batch_size, fidelity=fidelity)
     return [[found[name].correlation for name in unit_layers(model)]] * crosses

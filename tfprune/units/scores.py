@@ -7,6 +7,7 @@ A score has `sums(outputs, intact, labels)`, in TensorFlow: for each target's ou
 import numpy as np
 
 from tfprune.keras import tf
+from tfprune.units.fidelity import is_original
 
 
 class Classification:
@@ -60,4 +61,4 @@ def score_for(outputs, fidelity):
     """The score for a net with this many outputs: with one it is a regression."""
     if outputs > 1:
         return Classification()
-    return EqualOutputs() if fidelity == "original" else Regression()
+    return EqualOutputs() if is_original(fidelity) else Regression()

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfprune.keras import tf
 from tfprune.progress import track
-from tfprune.units.activations import METRICS, input_spec, rebatched
+from tfprune.units.activations import METRICS, input_spec
 from tfprune.units.batches import batches
 from tfprune.units.covariance import Moments
 from tfprune.units.graph import activity_function, single_path, unit_layers, unit_tensors
@@ -50,7 +50,6 @@ def streamed(model, images, labels=None, layers=None, batch_size=128, classes=No
     size = _images_a_pass(model, names, batch_size)
     statistics = [_LayerStatistics(classes) for _ in [*names, "outputs"]]
     seen, score = 0, 0.0
-    images = rebatched(images, batch_size, spec)
     for batch_images, batch_labels in track(batches(images, labels, batch_size, spec), label="streaming"):
         batch_labels = None if batch_labels is None else np.asarray(batch_labels)
         for start in range(0, len(batch_images), size):
