@@ -24,6 +24,7 @@ demo: install
 	@$(BIN)/python pkl2csv_redundancy.py $(DEMO)
 	@$(BIN)/python pkl2csv_robustness.py $(DEMO)
 	@$(BIN)/python report.py $(DEMO)
+	@echo "runs: results/laptop    tables: results/csv/laptop    figures: results/report"
 
 test: install
 	@$(BIN)/ruff check .

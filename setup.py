@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 setup(
     name="tfprune",
     version="0.1.0",
-    description="Which parts of a neural network does it really need? Pruning, supermask and redundancy studies for TensorFlow 2 / Keras",
+    description="Which parts of a neural network does it really need? Studies of width, redundancy and pruning for TensorFlow 2 / Keras",
     long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
