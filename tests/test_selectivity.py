@@ -75,3 +75,9 @@ def test_sums_of_chunks_add_up():
 def test_sets_that_do_not_fit(arguments, problem):
     with pytest.raises(UserError, match=problem):
         selectivity(*arguments)
+
+
+def test_a_class_without_examples_is_nobodys_favourite():
+    sums, counts = class_sums(np.array([[4., 0.], [0., 2.]]), np.array([0, 1]), np.arange(3))
+    on_train, _, _ = from_means(class_means(sums, counts), class_means(sums, counts))
+    assert np.isfinite(on_train).all()

@@ -239,7 +239,8 @@ def test_training_afresh_goes_through_a_link_to_another_disk(tmp_path, data_dir)
 
 
 def test_without_validation_examples_training_decides(tmp_path, data_dir):
-    _, marker = trained(tmp_path, data_dir, ["dataset.proportion_training_set=1", "hyper.max_num_epochs=5"], experiment_id=9003)
+    run, marker = trained(tmp_path, data_dir, ["dataset.proportion_training_set=1", "hyper.max_num_epochs=5"], experiment_id=9003)
+    assert all(line["val_accuracy"] is None for line in read(run.path / "metrics.jsonl")), "no figure for a set that is not there"
     assert marker["result"]["best_epoch"] > 0 and "val" not in marker["result"]
 
 

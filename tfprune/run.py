@@ -111,8 +111,9 @@ class Run:
             folder = records() if records else None
             self._check_records(folder, needs)
             writable_folder(self.path, "--results_dir")
-            with self._lock():
-                marker = self._work(stage, work, folder, needs)
+            with self._lock():  # asked again: another process may have done it since
+                marker = None if overwrite else self.done(stage)
+                marker = marker or self._work(stage, work, folder, needs)
             say(f"ID {self.experiment.id} {stage}: done ({self.path})")
         return marker
 

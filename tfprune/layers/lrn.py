@@ -7,8 +7,8 @@ from tfprune.keras import keras, tf
 class LocalResponseNormalization(keras.layers.Layer):
     """y_i = x_i / (bias + alpha * sum of x_j^2 over |j - i| <= depth_radius) ** 0.75, channels last.
 
-    Equals `tf.nn.lrn(x, depth_radius, bias, alpha, 0.75)`. The window sum is a product with a band matrix, which makes the gradient
-    two to three times faster on CPUs than that operation's own (Krizhevsky et al. 2012 for the formula).
+    Equals `tf.nn.lrn(x, depth_radius, bias, alpha, 0.75)`. The window sum is a product with a band matrix, whose gradient is
+    cheaper on CPUs than that operation's own (Krizhevsky et al. 2012 for the formula).
     """
 
     def __init__(self, depth_radius=2, bias=1.0, alpha=2e-5, **kwargs):

@@ -24,12 +24,12 @@ FIGURES = {
 
 def report(runs, folder):
     """Writes the four figures and `width_study.csv` of the runs, prints a summary, and returns the paths."""
-    table = tidy(runs)
-    folder = files.writable_folder(folder, "--out")
     fidelity = _common(runs, "measures under one fidelity", lambda experiment: experiment.measure.fidelity)
     classes = _common(runs, "data sets with one number of classes", lambda experiment: DATASETS[experiment.dataset.name].classes)
     widest = _common(runs, "nets of one kind, MLPs or others", _widest)
     references = {True: ("all units of the net (g = 2)", lambda width: width / widest), False: ("guessing", lambda width: 1 / classes)}
+    table = tidy(runs)
+    folder = files.writable_folder(folder, "--out")
     paths = [folder / "width_study.csv"]
     files.write(paths[0], table.to_csv(index=False))
     for name, (quantity, evaluation_set, title, ylabel, grows) in FIGURES.items():

@@ -85,6 +85,8 @@ def _figures(trainer, splits):
     else:
         training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}
         validation = trainer.evaluate(splits["val"])
+    if not len(splits["val"]):
+        validation = {"loss": None, "accuracy": None}
     return {"epoch": epoch, "learning_rate": learning_rate(trainer.experiment, epoch), "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
 

@@ -31,7 +31,7 @@ class Kept:
         """The tensor with only these channels."""
         if self.channels > _FEW_CHANNELS or tf.config.list_physical_devices("GPU"):  # a GPU would round the product to TF32
             return tf.gather(tensor, self.index, axis=-1)
-        return tf.tensordot(tensor, tf.one_hot(self.index, self.channels, axis=0, dtype=tensor.dtype), 1)  # 3 times faster than a gather
+        return tf.tensordot(tensor, tf.one_hot(self.index, self.channels, axis=0, dtype=tensor.dtype), 1)  # faster on a CPU than a gather
 
     def mask(self, dtype):
         """1 for these channels, 0 for the others; [channels]."""

@@ -37,7 +37,7 @@ def selectivity(activations, labels, test_activations, test_labels, fidelity="co
 def from_means(train, test):
     """What `selectivity` returns, from the `class_means` of the two sets."""
     preferred, others = train
-    best = preferred.argmax(axis=0)[None]
+    best = np.where(np.isnan(preferred), -np.inf, preferred).argmax(axis=0)[None]  # a class without examples has no mean
     on_train, on_test = _index(preferred, others, best), _index(*test, best)
     with np.errstate(invalid="ignore"):
         return on_train, on_test, (on_train - on_test) ** 2
