@@ -19,14 +19,24 @@ LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow count
 
 @dataclass(frozen=True)
 class Examples:
-    """What a data source's examples are: number of classes, and of images the side in pixels and the channels."""
+    """What a data source's examples are: number of classes, and of images the side in pixels and the channels.
+
+    `encoded` ones are files of any size, decoded as they are read; `measured` are the sets whose units are measured.
+    """
 
     classes: int
     side: int | None = None
     channels: int | None = None
+    encoded: bool = False
+    measured: tuple = ("train", "test")
 
 
-DATASETS = {"cifar10": Examples(10, 32, 3), "digits": Examples(10, 8, 1), "linear": Examples(2), "imagenet": Examples(1001, 224, 3)}
+DATASETS = {
+    "cifar10": Examples(10, 32, 3),
+    "digits": Examples(10, 8, 1),
+    "linear": Examples(2),
+    "imagenet": Examples(1001, 224, 3, encoded=True, measured=("test",)),  # 0 is the background, which no image shows
+}
 
 
 class UserError(ValueError):
@@ -49,7 +59,7 @@ class Dataset:
     random_labels: bool = setting(False)  # of training and validation; test labels stay true
     split: str = setting("clean", choices=("clean", "accumulated"))
     shuffle: bool = setting(True)
-    preprocessing: str = setting("crop", choices=("crop", "pad", "none"))
+    preprocessing: str = setting("crop", choices=("crop", "pad", "none", "resnet", "inception"))  # the last two: encoded images
     resize: str = setting("half_pixel", choices=("half_pixel", "tf1"))
     dimension: int = setting(10, low=1)  # the next five: the random-teacher sets (`linear`) only
     num_train: int = setting(1000, low=1)
@@ -67,7 +77,7 @@ class DNN:
     init_type: int = setting(0, choices=tuple(range(6)))  # Glorot, He, LeCun: normal (even), uniform (odd)
     act_function: int = setting(0, choices=tuple(range(6)))  # ReLU, leaky ReLU, ELU, SELU, sigmoid, tanh
     factor_end: float = setting(1.0, above=0)  # Inception: width factor of block 288b alone
-    time_step: int = setting(0, low=0)  # ImageNet checkpoints taken before the end of training
+    time_step: int = setting(0, low=0)  # training stops this many epochs before its end
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,10 @@ class Training:
     learning_rates: str = setting("corrected", choices=("corrected", "original"))
     decayed_kernels: str = setting("all", choices=("all", "hidden_dense"))
     mse: str = setting("per_example", choices=("per_example", "broadcast"))
+    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet"))  # of the learning rate
+    keep: str = setting("best", choices=("best", "last"))  # which epoch's weights; "last" never stops early
+    weight_decay_on: str = setting("kernels", choices=("kernels", "trainables"))  # the latter: biases and normalisation too
+    label_smoothing: float = setting(0.0, low=0, high=1)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """The nets by name. A new net is one file with a builder and one line in MODELS.
 
 A builder takes `(experiment, input_shape, outputs)` and returns a Functional model from prepared examples to logits (or one regression
-output). Its unit layers are the layers whose output is a unit's activity; `tfprune.unit_layers` finds them.
+output), followed by the logits of auxiliary classifiers where training has such. Its unit layers are the layers whose output is a unit's
+activity: those that the builder notes (`notes.note_unit_layers`), or those that `tfprune.unit_layers` finds.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfprune.experiment import DATASETS, UserError
+from tfprune.keras import keras
 from tfprune.models import alexnet, mlp
+from tfprune.models.notes import copy_notes
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,18 @@ def build_model(experiment):
     Raises:
       UserError: the net is unknown, not there yet, or does not fit the data.
     """
+    return without_auxiliary(build_training_model(experiment))
+
+
+def build_training_model(experiment):
+    """The same with all of its outputs: [logits, logits of the auxiliary classifiers] where it has such, else the net itself."""
     check_buildable(experiment)
     outputs = 1 if experiment.hyper.mse else DATASETS[experiment.dataset.name].classes
     return MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs)
+
+
+def without_auxiliary(model):
+    """The net from examples to logits inside a training model; they share their layers."""
+    if len(model.outputs) == 1:
+        return model
+    return copy_notes(model, keras.Model(model.inputs, model.outputs[0], name=model.name))

@@ -104,7 +104,8 @@ def resnets(factors):
         for rand in (0, 1) if k == 1 else (0,):
             yield Experiment(
                 -1, f"ResNet_cifar_nmult={width}_lrbs={k}_rand={rand}_seed=0", STUDY, "resnet_cifar",
-                dataset=Dataset(random_labels=bool(rand), preprocessing="pad"), training=Training(patience=25 if rand else 50),
+                dataset=Dataset(random_labels=bool(rand), preprocessing="pad"),
+                training=Training(schedule="resnet_cifar", keep="last", weight_decay_on="trainables"),
                 dnn=DNN("ResNet_cifar", neuron_multiplier=float(width)),
                 hyper=Hyper(batch_size=int(128 * k), learning_rate=0.1 * k, max_num_epochs=5000 if rand else 500,
                             weight_decay=0.0 if rand else 2e-4, augmentation=not rand))
@@ -155,13 +156,22 @@ def imagenet():
 
 
 def imagenet_net(net, batch, width, factor_end=None, time_step=None):
-    """One ImageNet net; `time_step` 0..3 is the checkpoint 8, 6, 4, 2 epochs before the end."""
+    """One ImageNet net; `time_step` 0..3 stops 8, 6, 4, 2 epochs before the end.
+
+    The original's were trained elsewhere; this is the recipe of TensorFlow's official ResNets (tensorflow/models), for Inception-v3 with
+    the regularisers of Szegedy et al. 2015.
+    """
     end = "" if factor_end is None else f"_end={factor_end}"
     step = "" if time_step is None else f"_step={time_step}"
-    epochs_before_the_end = 0 if time_step is None else 8 - 2 * time_step
-    return Experiment(-1, f"{net}_factor={width}{end}{step}_seed=0", STUDY, "imagenet", dataset=Dataset("imagenet"),
-                      hyper=Hyper(batch_size=batch),
-                      dnn=DNN(net, neuron_multiplier=float(width), factor_end=float(factor_end or 1), time_step=epochs_before_the_end))
+    inception = net == "Inception_v3"
+    hyper = Hyper(batch_size=batch, learning_rate=0.1 * batch / 256, weight_decay=4e-5 if inception else 1e-4, max_num_epochs=90,
+                  image_size=299 if inception else 224, drop_train=0.8 if inception else 1.0, augmentation=True)
+    return Experiment(
+        -1, f"{net}_factor={width}{end}{step}_seed=0", STUDY, "imagenet",
+        dataset=Dataset("imagenet", preprocessing="inception" if inception else "resnet", proportion_training_set=0.99),
+        hyper=hyper, training=Training(schedule="resnet_imagenet", keep="last", label_smoothing=0.1 if inception else 0.0),
+        dnn=DNN(net, neuron_multiplier=float(width), factor_end=float(factor_end or 1),
+                time_step=0 if time_step is None else 8 - 2 * time_step))
 
 
 def digits_demo():

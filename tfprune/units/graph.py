@@ -6,6 +6,7 @@ A unit layer's output holds the activity after batch normalisation and activatio
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
+from tfprune.models.notes import note_unit_layers, noted_unit_layers
 from tfprune.units.operations import trace
 
 _ACTIVITY_LAYERS = (
@@ -28,7 +29,7 @@ def unit_layers(model):
     Raises:
       UserError: the model is subclassed or was never built.
     """
-    return tuple(getattr(model, "_declared_unit_layers", None) or find_unit_layers(trace(model)))
+    return noted_unit_layers(model) or tuple(find_unit_layers(trace(model)))
 
 
 def declare_unit_layers(model, names):
@@ -40,8 +41,7 @@ def declare_unit_layers(model, names):
     known = {op.name for op in trace(model).operations}
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"unit layers of '{model.name}': no layer named {', '.join(unknown)}")
-    object.__setattr__(model, "_declared_unit_layers", tuple(names))  # not through Keras: it would become part of every checkpoint
-    return model
+    return note_unit_layers(model, names)
 
 
 def unit_tensors(graph, names):
