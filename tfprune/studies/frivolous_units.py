@@ -164,7 +164,7 @@ def imagenet_net(net, batch, width, factor_end=None, time_step=None):
     end = "" if factor_end is None else f"_end={factor_end}"
     step = "" if time_step is None else f"_step={time_step}"
     inception = net == "Inception_v3"
-    hyper = Hyper(batch_size=batch, learning_rate=0.1 * batch / 256, weight_decay=4e-5 if inception else 1e-4, max_num_epochs=90,
+    hyper = Hyper(batch_size=batch, learning_rate=0.1, weight_decay=4e-5 if inception else 1e-4, max_num_epochs=90,
                   image_size=299 if inception else 224, drop_train=0.8 if inception else 1.0, augmentation=True)
     return Experiment(
         -1, f"{net}_factor={width}{end}{step}_seed=0", STUDY, "imagenet",
