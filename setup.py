@@ -31,8 +31,8 @@ setup(
         "report": ["plotly"],
         "ray": ["ray"],
         "torch": ["torch"],
-        "notebooks": ["jupyter"],
+        "notebooks": ["jupyter", "nbclient", "ipykernel"],
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "ruff", "pillow"],
+        "test": ["pytest", "ruff", "pillow", "nbclient", "ipykernel"],
     },
 )

@@ -6,7 +6,7 @@ import math
 
 from tfprune.units.channels import absorbs, passes
 from tfprune.units.graph import kernels
-from tfprune.units.perturbations import ablated_count, amount_grid
+from tfprune.units.perturbations import ablated_count, ablates_units, amount_grid
 
 
 def of_operation(graph, op):
@@ -42,6 +42,23 @@ def needed(graph, family, targets, amounts, ablates, share_all):
         groups = [targets] if share_all else [[target] for target in targets]
         total += sum(_of_pass(graph, family, group, amount if ablates else 0) for group in groups)
     return total
+
+
+def of_meter(meter, share_all):
+    """Of all kinds, for one image and cross; the intact net once for all crosses."""
+    amounts = len(meter.amounts)
+    return of_net(meter.graph) / len(meter.crosses) + sum(
+        needed(meter.graph, work.family, meter.targets, amounts, ablates_units(kind), share_all) for kind, work in meter.passes.items())
+
+
+def of_loop(meter):
+    """The same of the plain loop."""
+    return len(meter.kinds) * plain(meter.graph, len(meter.layers) - 1, len(meter.amounts))
+
+
+def limit(meter, share_all):
+    """How many times faster than the plain loop the counts allow a `Meter` to be."""
+    return of_loop(meter) / of_meter(meter, share_all)
 
 
 def _of_pass(graph, family, targets, amount):

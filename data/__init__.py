@@ -3,33 +3,37 @@
 A source is a module with
   FIELDS                           the `Dataset` fields that decide its records
   fingerprint(dataset, data_dir)   text that names the raw content, without decoding it
-  load(dataset, data_dir)          an object with shape, dtype, label_dtype, num_classes and parts(dataset), such as `splits.Arrays`
+  load(dataset, data_dir)          an object with shape, dtype, label_dtype, num_classes and parts(dataset), such as `splits.Arrays`; one
+                                   of encoded images has encoding in place of shape and dtype, such as `imagenet.ImageNet`
 and a line below. Its records are built once for each content and settings, and shared by all experiments.
 """
 import hashlib
 import json
 import pathlib
 
-from data import cifar10, digits, linear, records
+from data import cifar10, digits, imagenet, linear, records
 from tfprune.experiment import Dataset, UserError
-from tfprune.files import writable_folder
+from tfprune.files import read_json, writable_folder
 
 SOURCES = {
     "cifar10": cifar10,
     "digits": digits,
     "linear": linear,
+    "imagenet": imagenet,
 }
 
 
-def ensure(dataset, data_dir, overwrite=False):
+def ensure(dataset, data_dir, overwrite=False, strict=False):
     """Builds the TFRecords of a data set unless they exist.
 
     Args:
       dataset: a `tfprune.experiment.Dataset`.
       data_dir: where the raw data is looked for, and the records go.
       overwrite: build them again.
+      strict: refuse unreadable images, which are left out otherwise, and records that were built without them.
 
-    Returns the folder, `<data_dir>/tfrecords/<name>-<fingerprint>`: train, val and test.tfrecords, and meta.json.
+    Returns the folder, `<data_dir>/tfrecords/<name>-<fingerprint>`: train, val and test.tfrecords, or shards of encoded images, and
+    meta.json.
 
     Raises:
       UserError: there is no such source, its raw files are missing or damaged, or the records cannot be written.
@@ -42,19 +46,38 @@ def ensure(dataset, data_dir, overwrite=False):
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(data_dir) / "tfrecords" / f"{dataset.name}-{digest[:12]}"
     if overwrite or not records.complete(folder):
-        _build(source, dataset, data_dir, folder, identity | {"rebuild": _command(dataset, settings)}, overwrite)
+        _build(source, dataset, data_dir, folder, identity | {"rebuild": _command(dataset, settings)}, overwrite, strict)
+    elif strict:
+        _refuse_incomplete(folder)
     return folder
 
 
-def _build(source, dataset, data_dir, folder, meta, overwrite):
+def _build(source, dataset, data_dir, folder, meta, overwrite, strict):
     raw = source.load(dataset, data_dir)
     parts = raw.parts(dataset)
-    meta |= {"shape": list(raw.shape), "dtype": raw.dtype, "label_dtype": raw.label_dtype, "num_classes": raw.num_classes}
+    meta |= {key: getattr(raw, key) for key in ("encoding", "shape", "dtype", "label_dtype", "num_classes") if hasattr(raw, key)}
     writable_folder(folder.parent, "--data_dir")
     records.remove_stale(folder.parent)
     with records.locked(folder):
         if overwrite or not records.complete(folder):
-            records.write(folder, parts, meta)
+            if "encoding" in meta:
+                records.write(folder, meta, lambda place: records.write_images(place, raw, parts, meta, strict))
+            else:
+                records.write(folder, meta, lambda place: records.write_arrays(place, parts, meta))
+        elif strict:
+            _refuse_incomplete(folder)
+
+
+def left_out(folder):
+    """Names of the unreadable images that the records of a folder were built without."""
+    return [name for summary in read_json(folder / records.META)["splits"].values() for name in summary.get("skipped", ())]
+
+
+def _refuse_incomplete(folder):
+    names = left_out(folder)
+    if names:
+        raise UserError(f"--strict: {folder} was built without {len(names)} unreadable images, {names[0]} for instance; replace or remove "
+                        "them and build again with --overwrite, or leave --strict out")
 
 
 def _command(dataset, settings):

@@ -10,9 +10,11 @@ import shutil
 
 import numpy as np
 
+from data import shards
 from tfprune.experiment import UserError
 from tfprune.files import sha256, sync_folder, write_json
 from tfprune.input import META, SPLITS, record_file
+from tfprune.input.shards import whole
 from tfprune.progress import say, track
 
 FORMAT = 1
@@ -20,7 +22,8 @@ FORMAT = 1
 
 def complete(folder):
     """Whether a finished build is at `folder`."""
-    return all((folder / name).is_file() for name in (META, *map(record_file, SPLITS)))
+    names = {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else ()
+    return META in names and all(record_file(split) in names or whole(split, names) for split in SPLITS)
 
 
 @contextlib.contextmanager
@@ -48,13 +51,13 @@ def remove_stale(root):
                 shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write(folder, parts, meta):
+def write(folder, meta, write_parts):
     """Writes all parts and `meta.json`, then puts them at `folder`, in place of what is there. The caller holds its lock.
 
     Args:
       folder: a path whose parent exists.
-      parts: {"train": Part, "val": Part, "test": Part}.
-      meta: what to record beside a summary of each file; holds at least `shape` (of one image), `name`.
+      meta: what to record beside a summary of each split.
+      write_parts: called with a folder to write into; returns {"train": summary, "val": summary, "test": summary}.
 
     Raises:
       UserError: the records could not be written, a full disk for instance; nothing is left behind.
@@ -65,8 +68,7 @@ def write(folder, parts, meta):
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        files = {split: _write_split(temporary / record_file(split), split, parts[split], meta) for split in SPLITS}
-        write_json(temporary / META, meta | {"format": FORMAT, "splits": files})
+        write_json(temporary / META, meta | {"format": FORMAT, "splits": write_parts(temporary)})
         for path in (*temporary.iterdir(), temporary):
             sync_folder(path)
         if folder.exists():  # asked to overwrite it, or it has lost a file
@@ -77,6 +79,25 @@ def write(folder, parts, meta):
         raise UserError(f"{folder}: cannot write the records ({error.message})") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_arrays(folder, parts, meta):
+    """Writes a file for each of {"train": Part, "val": Part, "test": Part}; returns their summaries.
+
+    `meta` holds at least `shape` (of one image), `num_classes` and `name`.
+    """
+    return {split: _write_split(folder / record_file(split), split, parts[split], meta) for split in SPLITS}
+
+
+def write_images(folder, raw, parts, meta, strict):
+    """Writes shards for each of {"train": ImagePart, ...}; returns their summaries.
+
+    Raises:
+      UserError: an unreadable file with `strict`; without it, so many that `raw.check` refuses.
+    """
+    done = {split: shards.write_split(folder, split, parts[split], meta, strict) for split in SPLITS}
+    raw.check(parts, {split: written for split, (_, written) in done.items()})
+    return {split: summary for split, (summary, _) in done.items()}
 
 
 def _write_split(path, split, part, meta):

@@ -52,10 +52,11 @@ def test_mistakes_get_one_line_and_write_nothing(tmp_path, folders, arguments, s
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(("experiment_id", "says"), [
-    (217, "ResNet_cifar is not available yet"), (4012, "Inception_v3 is not available yet")])
-def test_nets_that_are_not_there_yet(tmp_path, folders, experiment_id, says):
-    assert says in refused("train.py", experiment_id, *folders)
+@pytest.mark.parametrize(("experiment_id", "setting", "says"), [
+    (2, "dnn.name=Alexnet5", "the net Alexnet5 is not available; there are Alexnet, "),
+    (4012, "hyper.image_size=75", "too small for Inception_v3; the least is 107")])
+def test_nets_that_cannot_be_built(tmp_path, folders, experiment_id, setting, says):
+    assert says in refused("train.py", experiment_id, f"--set={setting}", *folders)
     assert not (tmp_path / "results").exists()
 
 

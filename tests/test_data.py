@@ -386,8 +386,8 @@ def test_record_keys(tmp_path):
 
 
 def test_unknown_source(tmp_path):
-    with pytest.raises(UserError, match="dataset.name=imagenet.*cifar10, digits, linear"):
-        data.ensure(Dataset("imagenet"), tmp_path)
+    with pytest.raises(UserError, match="dataset.name=letters.*cifar10, digits, linear, imagenet"):
+        data.ensure(Dataset("letters"), tmp_path)
 
 
 def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):

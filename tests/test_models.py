@@ -10,7 +10,8 @@ from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
 from tfprune.layers.initializers import activation, kernel_initializer
 from tfprune.layers.lrn import LocalResponseNormalization
-from tfprune.models import MODELS, build_model, input_shape
+from tfprune.models import MODELS, build_model, build_training_model, input_shape, parameter_count
+from tfprune.models.notes import noted_unit_layers
 
 LINEAR = ["dataset.dimension=12"]
 REGRESSION = ["hyper.mse=true", "dataset.regression=true"]
@@ -23,6 +24,9 @@ TABLE = {
     "MLP1_regression": override(REGISTRY[247], [*LINEAR, *REGRESSION, "dnn.name=MLP1_regression"]),
     "MLP1_linear_regression": override(REGISTRY[247], [*LINEAR, *REGRESSION, "dnn.name=MLP1_linear_regression"]),
     "MLP3": override(REGISTRY[247], [*LINEAR, "dnn.name=MLP3"]),
+    "ResNet_cifar": override(REGISTRY[217], ["hyper.image_size=9"]),
+    "ResNet18": override(REGISTRY[4000], ["hyper.image_size=33"]),
+    "Inception_v3": override(REGISTRY[4013], ["hyper.image_size=107"]),
 }
 
 
@@ -65,17 +69,39 @@ def test_restores_from_a_checkpoint(experiment, tmp_path):
 def test_unit_layers_hold_every_hidden_unit(experiment):
     model = build_model(experiment)
     names = tfprune.unit_layers(model)
-    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
-    assert [model.get_layer(name).output.shape[-1] for name in names] == [layer.kernel.shape[-1] for layer in kernels[:-1]]
     assert model.layers[-1].name not in names
+    if noted_unit_layers(model) is None:
+        kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+        assert [model.get_layer(name).output.shape[-1] for name in names] == [layer.kernel.shape[-1] for layer in kernels[:-1]]
+    else:  # the larger nets note some of their layers
+        assert names == noted_unit_layers(model)
+        assert {type(model.get_layer(name)) for name in names} <= {keras.layers.ReLU, keras.layers.Concatenate}
 
 
 @pytest.mark.parametrize(("experiment_id", "count"), [
-    (2, 438_746), (3, 1_749_930), (4, 6_989_642), (5, 27_938_442), (6, 111_713_546), (247, 418), (297, 834), (347, 1_666), (397, 3_330),
-    (447, 6_658), (497, 320_098), (547, 640_194), (597, 1_280_386), (647, 2_560_770), (697, 5_121_538)])
+    (2, 438_746), (3, 1_749_930), (4, 6_989_642), (5, 27_938_442), (6, 111_713_546),
+    (247, 418), (297, 834), (347, 1_666), (397, 3_330), (447, 6_658),
+    (497, 320_098), (547, 640_194), (597, 1_280_386), (647, 2_560_770), (697, 5_121_538),
+    (217, 54_518), (220, 215_362), (223, 856_058), (226, 3_413_482), (229, 13_632_458),
+    (4000, 831_513), (4001, 3_057_225), (4002, 11_694_249), (4003, 45_710_697), (4004, 180_713_193),
+    (4012, 27_145_970), (4013, 2_286_026), (4014, 7_571_266),
+    (4015, 25_993_598), (4016, 26_350_842), (4017, 29_058_786), (4018, 34_174_658)])
 def test_parameter_counts(experiment_id, count):  # facts 2.5
-    model = build_model(REGISTRY[experiment_id])
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
+    assert parameter_count(REGISTRY[experiment_id]) == count
+
+
+def test_counts_the_net_that_is_built(experiment):
+    model = build_training_model(experiment)
+    assert parameter_count(experiment) == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def test_counting_leaves_nothing_behind_and_allocates_no_weights():
+    small = TABLE["ResNet18"]
+    before = build_model(small)
+    assert parameter_count(override(REGISTRY[4004], ["dnn.neuron_multiplier=300"])) > 1e12, "of which no machine could hold the 4 TB"
+    after, images = build_model(small), examples(small, 2)
+    assert tf.executing_eagerly() and [weight.name for weight in after.weights] == [weight.name for weight in before.weights]
+    np.testing.assert_array_equal(before(images), after(images))
 
 
 def test_pooling_halves_what_the_dense_layers_see():  # G21
@@ -134,10 +160,19 @@ def test_dropout_keeps_its_share_and_its_place_in_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(("experiment_id", "settings", "says"), [
-    (0, [], "only prepares data"), (217, [], "ResNet_cifar is not available"), (4000, [], "ResNet18 is not available"),
+    (0, [], "only prepares data"), (2, ["dnn.name=Alexnet5"], "the net Alexnet5 is not available; there are Alexnet, "),
     (247, ["hyper.mse=true"], "go together"), (2, ["dnn.name=MLP1"], "does not fit"), (247, ["dnn.name=Alexnet"], "does not fit"),
     (9002, ["dnn.neuron_multiplier=0.01"], "without units"), (247, ["dataset.preprocessing=crop"], "vectors take none"),
-    (9002, ["dataset.preprocessing=none", "hyper.image_size=16"], "vectors take none")])
+    (9002, ["dataset.preprocessing=none", "hyper.image_size=16"], "none: images take crop, pad, or none with hyper.image_size=8"),
+    (2, ["dataset.preprocessing=resnet"], "resnet: images take crop, pad"), (247, ["dataset.preprocessing=inception"], "vectors take none"),
+    (4000, ["dataset.preprocessing=crop"], "crop: files of images take resnet or inception"),
+    (4012, ["dataset.preprocessing=none"], "none: files of images take resnet or inception"),
+    (4012, ["hyper.image_size=106"], "image_size=106: too small for Inception_v3; the least is 107"),
+    (4015, ["dnn.factor_end=0.02"], "factor_end=0.02: leaves a layer of Inception_v3 without units; the least is 0.0208333"),
+    (4013, ["dnn.factor_end=0.08"], "without units; the least is 0.0833333"),
+    (4000, ["dnn.factor_end=2"], "factor_end=2.0: ResNet18 has no block with a width of its own; it takes 1"),
+    (4013, ["dnn.neuron_multiplier=0.03"], "neuron_multiplier=0.03: leaves a layer of Inception_v3 without units; the least is 0.03125"),
+    (4000, ["dnn.neuron_multiplier=0.01"], "the least is 0.015625"), (217, ["dnn.neuron_multiplier=0.06"], "the least is 0.0625")])
 def test_what_cannot_be_built_says_so(experiment_id, settings, says):
     with pytest.raises(UserError, match=says):
         build_model(override(REGISTRY[experiment_id], settings))

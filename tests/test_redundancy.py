@@ -210,7 +210,7 @@ def test_streamed_statistics_with_labels():
 
 
 def test_arrays_are_measured_without_tensorflow():
-    modules = ("covariance", "redundancy", "selectivity", "growth", "nesting", "export")
+    modules = ("covariance", "redundancy", "selectivity", "growth", "nesting", "nesting_single", "export", "export_single", "layouts")
     imports = "; ".join(f"import tfprune.units.{module}" for module in modules)
     subprocess.run([sys.executable, "-c", f"import sys; {imports}; import tfprune.pickles; assert 'tensorflow' not in sys.modules"],
                    cwd=ROOT, check=True)

@@ -15,7 +15,7 @@ from tfprune.run import Run
 from tfprune.training.checkpoints import Keeper, load_trained
 from tfprune.training.losses import Score, build_loss
 from tfprune.training.metrics import read
-from tfprune.training.optimizers import OPTIMIZERS, build_optimizer, learning_rate
+from tfprune.training.optimizers import OPTIMIZERS, build_optimizer
 from tfprune.training.train import train
 
 TINY = ["dataset.limit=300", "hyper.max_num_epochs=3"]
@@ -69,18 +69,6 @@ def test_the_learning_rate_variable_reaches_the_compiled_update():
     rate.assign(.01)
     step()
     assert float(weight[0]) == pytest.approx(1 - .1 - .01)
-
-
-@pytest.mark.parametrize(("epoch", "rate"), [(0, .01), (1, .0095), (10, .00598737), (100, 5.92053e-5), (499, 7.65736e-14)])
-def test_learning_rate_decays(epoch, rate):  # G13
-    assert learning_rate(REGISTRY[2], epoch) == pytest.approx(rate, rel=1e-5)
-
-
-def test_adaptive_optimisers_and_the_original_rates():
-    adam, rmsprop = (override(REGISTRY[2], [f"hyper.optimizer={code}", "hyper.learning_rate=0.1"]) for code in (2, 5))
-    assert learning_rate(adam, 0) == pytest.approx(.01) and learning_rate(adam, 1) == pytest.approx(.0095)
-    as_original = [override(e, ["training.learning_rates=original"]) for e in (adam, rmsprop, REGISTRY[2])]
-    assert [learning_rate(e, 3) for e in as_original] == pytest.approx([1e-3, .01, .01 * .95**3])
 
 
 def test_weight_decay_covers_kernels():

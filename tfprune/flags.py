@@ -57,7 +57,9 @@ def run(main, registry=None):
     except Exception as error:
         if not isinstance(error, MemoryError) and not type(error).__module__.startswith("tensorflow."):
             raise
-        fail(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0] or 'out of memory'}")
+        line = str(error).strip().partition("\n")[0] or "out of memory"
+        _, ours, mistake = line.partition("UserError: ")  # raised by what TensorFlow called: a damaged record read while training
+        fail(mistake if ours else f"{type(error).__name__}: {line}")
 
 
 def fail(error):

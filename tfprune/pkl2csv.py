@@ -11,7 +11,6 @@ from tfprune.progress import say
 from tfprune.run import STAGES, asked, standing
 
 FLAGS = flags.FLAGS
-PICKLES = {"redundancy": ("redundancy", "selectivity", "similarity"), "robustness": ("robustness",)}
 
 
 def define_flags():
@@ -54,9 +53,10 @@ def _asked(kind, run):
         run.require(stage, f"pkl2csv_{kind}")
         return run.experiment, run.path, run.experiment.tag(*STAGES[stage]), run.experiment.measure.crosses, run.csv(kind)
     folder = pathlib.Path(FLAGS.run_dir)
-    crosses = next(count for count in itertools.count() if not (folder / f"{kind}{count}.pkl").exists())
+    stem = _tables(run.experiment).PICKLES[kind][0]
+    crosses = next(count for count in itertools.count() if not (folder / f"{stem}{count}.pkl").exists())
     if not crosses:
-        raise UserError(f"--run_dir={folder}: no {kind}0.pkl there")
+        raise UserError(f"--run_dir={folder}: no {stem}0.pkl there")
     return run.experiment, folder, "", crosses, run.csv(kind)
 
 
@@ -90,13 +90,21 @@ def _from_settings(path, measure):
 def _text(kind, experiment, folder, tag, crosses):
     """The CSV of a run, as text."""
     from tfprune import pickles
-    from tfprune.units import export as tables
+    from tfprune.units.export import csv_text
 
-    contents = [{stem: pickles.load(folder / f"{stem}{cross}{tag}.pkl") for stem in PICKLES[kind]} for cross in range(crosses)]
+    tables = _tables(experiment)
+    contents = [{stem: pickles.load(folder / f"{stem}{cross}{tag}.pkl") for stem in tables.PICKLES[kind]} for cross in range(crosses)]
     try:
         if kind == "redundancy":
-            return tables.csv_text(tables.REDUNDANCY_COLUMNS, tables.redundancy_rows(experiment, contents))
+            return csv_text(tables.REDUNDANCY_COLUMNS, tables.redundancy_rows(experiment, contents))
         curves = [content["robustness"] for content in contents]
-        return tables.csv_text(tables.ROBUSTNESS_COLUMNS, tables.robustness_rows(experiment, curves))
+        return csv_text(tables.ROBUSTNESS_COLUMNS, tables.robustness_rows(experiment, curves))
     except (TypeError, IndexError, ValueError, KeyError, AttributeError):
         raise UserError(f"{folder}: its {kind} pickles are not nested as a run's are; run get_{kind}.py --overwrite") from None
+
+
+def _tables(experiment):
+    """The module that makes this experiment's CSVs."""
+    from tfprune.units.layouts import layout_of
+
+    return layout_of(experiment).export

@@ -87,7 +87,7 @@ class Run:
                             f"--experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
 
-    def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False):
+    def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False, remark=None):
         """Runs a stage of this run unless it is done already.
 
         Args:
@@ -96,6 +96,8 @@ class Run:
           records: finds or builds the records and returns their folder; called before anything is written into the run.
           needs: stages that must be done.
           overwrite: do it again. dry_run: only say what would be done.
+          remark: of a finished stage's marker, the words that follow `finished before`; raises UserError where what it finished is not
+            what is asked for.
 
         Returns the stage's marker (None on a dry run).
         """
@@ -104,7 +106,8 @@ class Run:
                 self.require(earlier, stage)
         marker = None if overwrite else self.done(stage)
         if marker is not None:
-            say(f"ID {self.experiment.id} {stage}: finished before ({self.path}); --overwrite does it again")
+            words = remark(marker) if remark else ""
+            say(f"ID {self.experiment.id} {stage}: finished before{words} ({self.path}); --overwrite does it again")
         elif dry_run:
             say(f"ID {self.experiment.id} {stage}: would run, into {self.path}")
         else:
@@ -113,6 +116,8 @@ class Run:
             writable_folder(self.path, "--results_dir")
             with self._lock():  # asked again: another process may have done it since
                 marker = None if overwrite else self.done(stage)
+                if marker and remark:
+                    remark(marker)
                 marker = marker or self._work(stage, work, folder, needs)
             say(f"ID {self.experiment.id} {stage}: done ({self.path})")
         return marker

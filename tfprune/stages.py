@@ -1,32 +1,33 @@
 """The measuring stages of a run, from its trained net and records to the pickles whose nesting is the original study's.
 
-Each returns (paths of its files, result) for the run's done marker. The sets measured are train and test; under
-`measure.fidelity=original` only floor(n / batch size) - 1 batches of each, as the original does.
+Each returns (paths of its files, result) for the run's done marker. Which sets are measured, and how the results nest, is the layout of
+the run's data set (tfprune/units/layouts.py); under `measure.fidelity=original` not all batches are measured (`batches.measured_batches`).
 """
+from dataclasses import dataclass
+
 from tfprune import files, pickles
 from tfprune.input import pipeline, records
+from tfprune.keras import tf
 from tfprune.progress import track
 from tfprune.training.checkpoints import trained_model
 from tfprune.units.activations import Sample, samples
-from tfprune.units.batches import measured_batches
+from tfprune.units.batches import fitting_batch, measured_batches
 from tfprune.units.fidelity import is_original
 from tfprune.units.graph import unit_layers
+from tfprune.units.layouts import layout_of
 from tfprune.units.meter import Meter
-from tfprune.units.nesting import SETS, redundancy_files, robustness_file, streamed_redundancy_files
 from tfprune.units.robustness import as_table, orders_for
 from tfprune.units.streaming import streamed
 
-SUFFIXES = dict(zip(SETS, ("", "_test"), strict=True))  # of the original's file names
-
 
 def get_activations(run, folder):
-    """activations{c}.pkl, labels{c}.pkl and accuracy{c}.pkl (mse{c}.pkl in a regression), and the same with `_test`."""
-    model, measure = _trained(run), run.experiment.measure
+    """activations{c}.pkl, labels{c}.pkl and accuracy{c}.pkl (mse{c}.pkl in a regression), of two sets the second's with `_test`."""
+    model, measure, layout = _trained(run), run.experiment.measure, layout_of(run.experiment)
     written, result = [], {}
-    for name, suffix in SUFFIXES.items():
-        split = records.load(folder, name)
-        crosses = samples(model, _batches(run, split, name), crosses=range(measure.crosses), max_rows=measure.max_rows, metric=_metric(run),
-                          batch_size=run.experiment.hyper.batch_size, fidelity=measure.fidelity, num_examples=_examples(run, split, name))
+    for name, suffix in layout.suffixes.items():
+        measured = _measured(run, folder, name, model)
+        crosses = samples(model, measured.batches, crosses=range(measure.crosses), max_rows=measure.max_rows, metric=_metric(run),
+                          batch_size=measured.batch_size, num_examples=measured.number * measured.batch_size)
         for cross, sample in enumerate(crosses):
             contents = {"activations": sample.rows, "labels": sample.labels, _score(run): sample.score}
             written += [_write(run, "get_activations", f"{stem}{suffix}{cross}", value) for stem, value in contents.items()]
@@ -35,59 +36,69 @@ def get_activations(run, folder):
 
 
 def get_redundancy(run):
-    """corr{c}.pkl, corr_test{c}.pkl, similarity{c}.pkl, redundancy{c}.pkl and selectivity{c}.pkl from the stored activations."""
-    measure, written = run.experiment.measure, []
+    """corr{c}.pkl, similarity{c}.pkl, selectivity{c}.pkl and what else the layout has, from the stored activations."""
+    measure, layout, written = run.experiment.measure, layout_of(run.experiment), []
     for cross in track(range(measure.crosses), label="redundancy"):
-        train, test = (Sample(*(_read(run, "get_activations", f"{stem}{suffix}{cross}") for stem in ("activations", "labels", _score(run))))
-                       for suffix in SUFFIXES.values())
-        contents = redundancy_files(train, test, run.experiment.hyper.mse, measure.fidelity)
+        sets = [Sample(*(_read(run, "get_activations", f"{stem}{suffix}{cross}") for stem in ("activations", "labels", _score(run))))
+                for suffix in layout.suffixes.values()]
+        contents = layout.nesting.redundancy_files(*sets, mse=run.experiment.hyper.mse, fidelity=measure.fidelity)
         written += [_write(run, "get_redundancy", f"{stem}{cross}", value) for stem, value in contents.items()]
-    return written, _redundancy_result(contents)
+    return written, layout.nesting.summary(contents)
 
 
 def stream_redundancy(run, folder):
     """The same files from every position of every example; the crosses, which differ in the rows they draw, are then all alike."""
-    experiment, model = run.experiment, _trained(run)
+    experiment, model, layout = run.experiment, _trained(run), layout_of(run.experiment)
     sets = []
-    for name in SETS:
-        split = records.load(folder, name)
-        classes = None if experiment.hyper.mse else range(split.num_classes)
-        sets.append(streamed(model, _batches(run, split, name), classes=classes, metric=_metric(run),
-                             batch_size=experiment.hyper.batch_size))
-    contents = streamed_redundancy_files(*sets, experiment.hyper.mse, experiment.measure.fidelity)
+    for name in layout.suffixes:
+        measured = _measured(run, folder, name, model)
+        classes = None if experiment.hyper.mse else range(measured.split.num_classes)
+        sets.append(streamed(model, measured.batches, classes=classes, metric=_metric(run), batch_size=measured.batch_size))
+    contents = layout.nesting.streamed_redundancy_files(*sets, mse=experiment.hyper.mse, fidelity=experiment.measure.fidelity)
     written = [_write(run, "get_redundancy", f"{stem}{cross}", value)
                for cross in range(experiment.measure.crosses) for stem, value in contents.items()]
-    return written, _redundancy_result(contents)
+    return written, layout.nesting.summary(contents)
 
 
 def get_robustness(run, folder):
     """robustness{c}.pkl (agreement with the intact net) and robustness_accuracy{c}.pkl."""
-    experiment, model, measure = run.experiment, _trained(run), run.experiment.measure
+    experiment, model, measure, layout = run.experiment, _trained(run), run.experiment.measure, layout_of(run.experiment)
     layers, tables = unit_layers(model), []
     correlations = [_read(run, "get_redundancy", f"corr{cross}")[:len(layers)] for cross in range(measure.crosses)]
-    for number, name in enumerate(SETS):
-        split = records.load(folder, name)
-        orders = orders_for(model, measure.kinds, measure.crosses, experiment.seed, correlations, measure.fidelity, number)
+    for number, name in enumerate(layout.suffixes):
+        measured = _measured(run, folder, name, model)
+        orders = orders_for(model, measure.kinds, measure.crosses, experiment.seed, correlations, measure.fidelity, number,
+                            len(layout.suffixes))
         meter = Meter(model, measure.kinds, orders, range(measure.crosses), measure.amounts, experiment.seed, measure.fidelity,
-                      experiment.hyper.batch_size)
-        dataset = _batches(run, split, name)
-        for images, labels in track(dataset, len(dataset), f"robustness {name}"):
+                      measured.batch_size)
+        for images, labels in track(measured.batches, measured.number, f"robustness {name}"):
             meter.add(images, labels)
         tables.append(as_table(meter.scores()))
-    written = [_write(run, "get_robustness", f"{stem}{cross}", robustness_file(*tables, layers, cross, column))
+    written = [_write(run, "get_robustness", f"{stem}{cross}",
+                      layout.nesting.robustness_file(*tables, layers=layers, cross=cross, column=column))
                for stem, column in (("robustness", "agreement"), ("robustness_accuracy", "accuracy")) for cross in range(measure.crosses)]
     return written, {"layers": list(layers), "kinds": list(measure.kinds)}
 
 
-def _trained(run):
-    return trained_model(run.experiment, run.results_dir)
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What is measured of a set: `number` batches of `batch_size`, of which the last may be smaller."""
+
+    split: object  # kept for as long as its batches are wanted
+    batches: tf.data.Dataset
+    number: int
+    batch_size: int
 
 
-def _batches(run, split, name):
-    """The batches of a set that are measured."""
-    experiment = run.experiment
-    dataset, batch = pipeline.evaluation_batches(split, experiment.dataset, experiment.hyper), experiment.hyper.batch_size
-    return dataset.take(measured_batches(_examples(run, split, name), batch, experiment.measure.fidelity))
+def _measured(run, folder, name, model):
+    experiment, wraps = run.experiment, layout_of(run.experiment).wraps
+    split, fidelity = records.load(folder, name), experiment.measure.fidelity
+    size = fitting_batch(model, experiment.hyper.batch_size)
+    number = measured_batches(_examples(run, split, name), size, fidelity, wraps)
+    dataset = pipeline.evaluation_batches(split, experiment.dataset, experiment.hyper, size)
+    if wraps and is_original(fidelity):
+        dataset = dataset.repeat().rebatch(size)
+    return _Measured(split, dataset.take(number), number, size)
 
 
 def _examples(run, split, name):
@@ -98,12 +109,18 @@ def _examples(run, split, name):
     return int(split.epoch_size * run.experiment.dataset.proportion_training_set) if generated else split.epoch_size
 
 
+def _trained(run):
+    return trained_model(run.experiment, run.results_dir)
+
+
 def _score(run):
     return "mse" if run.experiment.hyper.mse else "accuracy"
 
 
 def _metric(run):
-    return "mse_broadcast" if run.experiment.hyper.mse and run.experiment.training.mse == "broadcast" else _score(run)
+    if run.experiment.hyper.mse:
+        return "mse_broadcast" if run.experiment.training.mse == "broadcast" else "mse"
+    return layout_of(run.experiment).metric
 
 
 def _read(run, stage, stem):
@@ -114,8 +131,3 @@ def _write(run, stage, stem, value):
     path = run.file(stage, f"{stem}.pkl")
     files.write(path, pickles.dumps(value))
     return path
-
-
-def _redundancy_result(contents):
-    """What the done marker tells at a glance: compressability by layer."""
-    return {name: {"compressability_95": [float(value) for value in contents["redundancy"][5][index]]} for index, name in enumerate(SETS)}

@@ -1,5 +1,7 @@
 """`tf.data` batches of a `Split`: raw examples stay in memory once, a batch is gathered, prepared, and prefetched.
 
+Those of an `EncodedSplit` are decoded image by image (`tfprune.input.decoding`), by the same plan.
+
 What an epoch's batches hold follows from the seed and the epoch alone, so that a run resumed in its midst sees the same ones.
 """
 import functools
@@ -7,6 +9,10 @@ import weakref
 
 import numpy as np
 
+from tfprune.experiment import UserError
+from tfprune.input import decoding
+from tfprune.input.encoded import EncodedSplit
+from tfprune.input.images import RECIPES
 from tfprune.input.preprocess import prepare
 from tfprune.keras import tf
 
@@ -34,14 +40,18 @@ def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
     One iterator over it serves a whole training: a new one for each epoch costs 20 to 50 ms, which small nets feel.
 
     Args:
-      split: what to train on, a `records.Split`.
+      split: what to train on, a `records.Split` or an `EncodedSplit`.
       dataset, hyper: settings of the experiment.
       seed: of the order and of the augmentation.
       epoch: the one to begin with, from 0.
       first_step: updates of that epoch that are done already; their batches are left out, the others stay the same.
 
     Returns an endless `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `updates_per_epoch` make an epoch.
+
+    Raises:
+      UserError: `dataset.preprocessing` is none for this kind of split.
     """
+    _check(split, dataset)
     # of plain numbers: TensorFlow keeps the functions that it calls, and the images with them if they held the split
     steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
     planner = functools.partial(epoch_plan, len(split), steps, batch, dataset.shuffle, seed)
@@ -52,6 +62,9 @@ def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
         return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(*pair) for pair in zip(arrays, shapes, strict=True)))
 
     plans = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(plan).skip(first_step)
+    if isinstance(split, EncodedSplit):
+        images = plans.flat_map(_image_plan)
+        return _options(decoding.batches(images, batch, True, _preparer(split, dataset, hyper, hyper.augmentation), hyper, PREFETCH))
     return _mapped(plans, _fetcher(split, dataset, hyper))
 
 
@@ -76,17 +89,47 @@ def evaluation_batches(split, dataset, hyper, batch_size=None):
 
     Returns a `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `batch_size` defaults to `hyper.batch_size`.
     """
+    _check(split, dataset)
     batch_size = batch_size or hyper.batch_size
+    if isinstance(split, EncodedSplit):
+        rows = tf.data.Dataset.range(len(split)).map(lambda row: (row, tf.zeros([2], tf.int32)))
+        even = len(split) % batch_size == 0
+        return _options(decoding.batches(rows, batch_size, even, _preparer(split, dataset, hyper, False), hyper, PREFETCH))
     starts = tf.data.Dataset.range(0, len(split), batch_size)
     return _mapped(starts, _slicer(split, dataset, hyper, batch_size))
 
 
+def _check(split, dataset):
+    """UserError where the settings cannot prepare the images of this split."""
+    if isinstance(split, EncodedSplit):
+        decoding.check(dataset)
+    elif dataset.preprocessing in RECIPES:
+        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name}'s images are decoded already; "
+                        "they take crop, pad or none")
+
+
+def _image_plan(rows, seed):
+    """The plan of a batch, image by image: (row, augmentation seed [2]), the seeds drawn from the batch's."""
+    everything = tf.int32.min, tf.int32.max
+    seeds = tf.random.stateless_uniform([rows.shape[0], 2], seed, *everything, tf.int32)
+    return tf.data.Dataset.from_tensor_slices((rows, seeds))
+
+
+def _preparer(split, *settings):
+    """`decoding.preparer`, compiled once for a split and its settings."""
+    return _cached(split, ("image", *settings), lambda: decoding.preparer(split, *settings))
+
+
 def _mapped(elements, function):
     """Maps in parallel, in order, and prefetches."""
+    return _options(elements.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(PREFETCH))
+
+
+def _options(batches):
     options = tf.data.Options()
     # These rewrites gain nothing here, and to apply them TensorFlow serialises the pipeline with a copy of the images in it.
     options.experimental_optimization.apply_default_optimizations = False
-    return elements.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(PREFETCH).with_options(options)
+    return batches.with_options(options)
 
 
 def _fetcher(split, dataset, hyper):

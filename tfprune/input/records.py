@@ -1,6 +1,7 @@
-"""One split of a record folder, in memory.
+"""One split of a record folder, in memory; or, of encoded images, in its files (`tfprune.input.encoded`).
 
-The folder is what `python -m data.build` makes: {train,val,test}.tfrecords and meta.json, which says what the records hold.
+The folder is what `python -m data.build` makes: {train,val,test}.tfrecords, or shards of encoded images, and meta.json, which says what
+the records hold.
 """
 import functools
 import pathlib
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfprune.experiment import UserError
-from tfprune.files import read_json
-from tfprune.input import META, SPLITS, record_file
+from tfprune.input import encoded, record_file
+from tfprune.input import meta as description
 from tfprune.keras import tf
 
 ALIGNMENT = 64  # bytes; TensorFlow reads a NumPy array in place where its data start at such an address
@@ -59,13 +60,15 @@ def load(folder, split):
       folder: the folder of the records.
       split: "train", "val" or "test".
 
-    Returns a `Split`.
+    Returns a `Split`, or an `encoded.EncodedSplit` where the records hold encoded images.
 
     Raises:
       UserError: the file is missing, truncated or corrupt; says which one and how to build it again.
     """
     folder = pathlib.Path(folder)
-    meta = _meta(folder)
+    meta = description.read(folder)
+    if "encoding" in meta:
+        return encoded.load(folder, split, meta)
     path, count, shape = folder / record_file(split), meta["splits"][split]["count"], meta["shape"]
     images = _aligned((count, *shape), np.dtype(meta["dtype"]))
     labels = np.empty(count, meta["label_dtype"])
@@ -76,9 +79,9 @@ def load(folder, split):
             images[rows], labels[rows] = some_images, some_labels
             filled = rows.stop
     except (tf.errors.OpError, ValueError) as error:  # ValueError: more records than meta.json says, or of another shape
-        raise UserError(f"{path}: {_ailment(error)} after {filled} of {count} examples; {_remedy(folder, meta)}") from None
+        raise UserError(f"{path}: {_ailment(error)} after {filled} of {count} examples; {description.remedy(folder, meta)}") from None
     if filled != count:
-        raise UserError(f"{path}: truncated, {filled} of {count} examples; {_remedy(folder, meta)}")
+        raise UserError(f"{path}: truncated, {filled} of {count} examples; {description.remedy(folder, meta)}")
     loaded = Split(images, labels, meta["num_classes"], meta["splits"][split]["epoch_size"])
     assert loaded.tensors  # made now, for NumPy shares only what may be written to with others
     images.setflags(write=False)
@@ -107,25 +110,6 @@ def _aligned(shape, dtype):
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start:start + size].view(dtype).reshape(shape)
-
-
-def _meta(folder):
-    path = folder / META
-    try:
-        meta = read_json(path)
-        if any({"count", "epoch_size"} - set(meta["splits"][split]) for split in SPLITS):
-            raise KeyError("splits")
-        return {key: meta[key] for key in ("splits", "shape", "dtype", "label_dtype", "num_classes", "rebuild")}
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; {_remedy(folder, {})}") from None
-    except (UserError, KeyError, TypeError):
-        raise UserError(f"{path}: damaged; {_remedy(folder, {})}") from None
-
-
-def _remedy(folder, meta):
-    name, _, _ = folder.name.rpartition("-")
-    command = meta.get("rebuild", f"python -m data.build --dataset={name or 'NAME'} --overwrite")
-    return f"build it again: {command} --data_dir={folder.parent.parent}"
 
 
 def _ailment(error):

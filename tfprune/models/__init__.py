@@ -4,23 +4,27 @@ A builder takes `(experiment, input_shape, outputs)` and returns a Functional mo
 output), followed by the logits of auxiliary classifiers where training has such. Its unit layers are the layers whose output is a unit's
 activity: those that the builder notes (`notes.note_unit_layers`), or those that `tfprune.unit_layers` finds.
 """
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfprune.experiment import DATASETS, UserError
-from tfprune.keras import keras
-from tfprune.models import alexnet, mlp
+from tfprune.keras import keras, tf
+from tfprune.models import alexnet, inception, mlp, resnet
+from tfprune.models.checks import check_together
 from tfprune.models.notes import copy_notes
 
 
 @dataclass(frozen=True)
 class Net:
-    """A builder, what it takes ("images" or "vectors"), the units of its narrowest layer at width factor 1, and whether it regresses."""
+    """A builder, what it takes, and how small it may get."""
 
     build: Callable
-    takes: str
-    narrowest: int
+    takes: str  # "images" or "vectors"
+    narrowest: int  # units of the narrowest layer at width factor 1
     regression: bool = False
+    narrowest_end: int | None = None  # the same within what `dnn.factor_end` widens, where the net has such
+    smallest_side: int = 1  # pixels of the smallest image from which something is left for the last layer
 
 
 MODELS = {
@@ -31,29 +35,20 @@ MODELS = {
     "MLP1_regression": Net(mlp.one_hidden, "vectors", 32, regression=True),
     "MLP1_linear_regression": Net(mlp.one_hidden_linear, "vectors", 32, regression=True),
     "MLP3": Net(mlp.three_hidden, "vectors", 32),
+    "ResNet_cifar": Net(resnet.resnet56, "images", 16),
+    "ResNet18": Net(resnet.resnet18, "images", 64),
+    "Inception_v3": Net(inception.inception_v3, "images", 32, narrowest_end=48, smallest_side=107),
 }
 
 
 def check_buildable(experiment):
     """UserError, in one line, where the experiment's net or its combination with the data cannot be built."""
-    dnn, dataset, hyper = experiment.dnn, experiment.dataset, experiment.hyper
-    title = f"--experiment_id={experiment.id}"
-    if not dnn.name:
+    title, name = f"--experiment_id={experiment.id}", experiment.dnn.name
+    if not name:
         raise UserError(f"{title}: {experiment.name} only prepares data; it has no net")
-    if dnn.name not in MODELS:
-        raise UserError(f"{title}: the net {dnn.name} is not available yet; there are {', '.join(MODELS)}")
-    net, side = MODELS[dnn.name], DATASETS[dataset.name].side
-    if len({hyper.mse, dataset.regression, net.regression}) > 1:
-        raise UserError(f"{title}: hyper.mse, dataset.regression and a net MLP1_..regression go together: --set hyper.mse=true "
-                        "--set dataset.regression=true --set dnn.name=MLP1_regression")
-    if (net.takes == "images") != (side is not None):
-        raise UserError(f"{title}: the net {dnn.name} does not fit the data set {dataset.name}; it takes {net.takes}")
-    if int(net.narrowest * dnn.neuron_multiplier) < 1:
-        raise UserError(f"--set dnn.neuron_multiplier={dnn.neuron_multiplier}: leaves a layer of {dnn.name} without units; "
-                        f"the least is {1 / net.narrowest:g}")
-    if (side is None) != (dataset.preprocessing == "none") and (side is None or hyper.image_size != side):
-        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: vectors take none; images crop, pad, "
-                        f"or none with hyper.image_size={side}")
+    if name not in MODELS:
+        raise UserError(f"{title}: the net {name} is not available; there are {', '.join(MODELS)}")
+    check_together(experiment, MODELS[name])
 
 
 def input_shape(experiment):
@@ -69,7 +64,7 @@ def build_model(experiment):
     """The experiment's net as a `tf_keras` model, initialised from the experiment's seed.
 
     Raises:
-      UserError: the net is unknown, not there yet, or does not fit the data.
+      UserError: the net is unknown or does not fit the data or the settings.
     """
     return without_auxiliary(build_training_model(experiment))
 
@@ -79,6 +74,18 @@ def build_training_model(experiment):
     check_buildable(experiment)
     outputs = 1 if experiment.hyper.mse else DATASETS[experiment.dataset.name].classes
     return MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs)
+
+
+def parameter_count(experiment):
+    """Trainable weights of the experiment's net, auxiliary classifiers included; none is allocated, so that any width takes seconds.
+
+    Raises:
+      UserError: as `build_model`.
+    """
+    with tf.Graph().as_default(), warnings.catch_warnings():  # where variables have shapes but, for want of a session, no values
+        warnings.simplefilter("ignore")  # the scope is old, and halves the time: batch normalisation need not hold both of its phases
+        with keras.backend.learning_phase_scope(0):
+            return sum(weight.shape.num_elements() for weight in build_training_model(experiment).trainable_weights)
 
 
 def without_auxiliary(model):

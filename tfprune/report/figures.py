@@ -1,53 +1,155 @@
-"""Figures of the width studies: one quantity against the width factor, a curve for each kind of net, error bars over repeats."""
-import os
+"""The figures of the width study. Each takes a tidy table (tfprune/report/tables.py) and returns a matplotlib Figure; `save` is separate.
 
-os.environ.setdefault("MPLBACKEND", "Agg")  # figures go to files; no screen is needed
-
-import matplotlib.pyplot as plt
+Curves are means over seeds and crosses with the standard deviation as error bars. What has no results is a gap, and the figure names it.
+`fidelity` is that of g and of the error bars (tfprune/units/growth.py, tables.curves); by default the study's that made the table.
+"""
+import matplotlib
 import numpy as np
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito: colour-blind safe
-MARKERS = "osD^vP*"
+from tfprune import files
+from tfprune.report import tables
+from tfprune.report.axes import COLOURS, MARKERS, gap_note, growth_axis, legend_below, panels, say_empty, width_axis, width_label
+
+TITLES = {"prunability": "Prunable: 80 % of answers stay without them", "non_prunability": "Not prunable",
+          "redundancy": "Redundant: 95 % of the variance is in the others", "non_redundancy": "Not redundant"}
+SETS = {"train": "Training", "test": "Test"}
+KEPT = 80  # % of answers with which a net counts as working (tfprune/units/growth.py)
 
 
-def width_label(width):
-    """1/4x, 1/2x, 1x, 2x: how the study writes width factors."""
-    return f"{width:g}x" if width >= 1 else f"1/{1 / width:g}x"
+def save(figure, path, dpi=150):
+    """Writes a figure as a PNG file, atomically."""
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi)
 
 
-def against_width(curves, title, ylabel, path, log=False, reference=None, note=None):
-    """Draws curves of shares, as %, over width factors into a PNG file.
+def accuracy(table, title=""):
+    """Accuracy against width, a panel for each of train and test that there is, with the accuracy of guessing as a dashed line."""
+    sets = [name for name in SETS if name in set(table[table.quantity == "accuracy"]["set"])] or ["test"]
+    return _side_by_side(table, [("accuracy", name) for name in sets], title)
 
-    Args:
-      curves: {label: (widths, means, standard deviations)}, arrays of equal length; NaN leaves a gap.
-      title, ylabel: texts.
-      path: the file.
-      log: y axis to base 2, for quantities whose growth matters; otherwise from 0 to 100 %.
-      reference: (label, function of the width): a dashed line to compare with.
-      note: text in the corner, such as growth factors.
-    """
-    figure, axes = plt.subplots(figsize=(5.2, 3.9), layout="constrained")
-    widths = sorted({width for curve in curves.values() for width in curve[0]})
-    if reference:
-        label, function = reference
-        axes.plot(widths, [100 * function(width) for width in widths], "--", color="grey", label=label)
-    for number, (label, (at, means, deviations)) in enumerate(curves.items()):
-        axes.errorbar(at, np.multiply(means, 100), np.multiply(deviations, 100), label=label, capsize=3, markersize=5,
-                      color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [width_label(width) for width in widths])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    if log:
-        axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        axes.set_ylim(0, 103)
-    axes.set(title=title, xlabel="width factor", ylabel=ylabel)
-    axes.grid(alpha=0.3)
-    if note:
-        axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize="small")
-    if len(curves) > 1 or reference:
-        axes.legend(fontsize="small", loc="best")
-    figure.savefig(path, format="png", dpi=150)
-    plt.close(figure)
+
+def prunability(table, title="", fidelity=None):
+    """Prunability and non-prunability on the test set against width, both to base 2, with each curve's growth factor g."""
+    return _side_by_side(table, [("prunability", "test"), ("non_prunability", "test")], title, fidelity)
+
+
+def redundancy(table, title="", fidelity=None):
+    """Redundancy and non-redundancy on the test set against width, both to base 2, with each curve's growth factor g."""
+    return _side_by_side(table, [("redundancy", "test"), ("non_redundancy", "test")], title, fidelity)
+
+
+def against_width(table, quantity, evaluation_set="test", title="", fidelity=None):
+    """One quantity on one set against width: accuracy, prunability, redundancy or a complement of these."""
+    return _side_by_side(table, [(quantity, evaluation_set)], title, fidelity)
+
+
+def perturbation_curves(table, title=""):
+    """Unchanged answers against the share of ablated units, a panel for each kind of net, a line for each width."""
+    labels, widths = list(dict.fromkeys(table.curve)), sorted(table.width.unique())
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(widths)))
+    figure, every = panels(len(labels), title)
+    for axes, label in zip(every, labels, strict=True):
+        chosen = table[table.curve == label]
+        for number, width in enumerate(widths):
+            if width not in set(chosen.width):
+                continue
+            by_amount = chosen[(chosen.width == width) & chosen.value.notna()].groupby("amount").value
+            amounts, mean, deviation = (100 * values.to_numpy(float) for values in (
+                by_amount.mean().index, by_amount.mean(), by_amount.std(ddof=0)))
+            axes.errorbar(amounts, mean, deviation, label=width_label(width), capsize=2, markersize=4,
+                          color=colours[number], marker=MARKERS[number % len(MARKERS)])
+        axes.axhline(KEPT, linestyle="--", color="grey", linewidth=1)
+        axes.set(title=label, xlabel="ablated units of each layer [%]", ylabel="unchanged answers [%]", xlim=(-3, 103), ylim=(0, 103))
+        axes.grid(alpha=0.3)
+        if chosen.value.notna().sum() == 0:
+            say_empty(axes)
+        legend_below(axes, [gap_note(tables.missing_ids(chosen, ["agreement"]))], columns=5)
+    return figure
+
+
+def parameters(table, title=""):
+    """The number of trainable parameters against width, both axes logarithmic."""
+    figure, (axes,) = panels(1, title)
+    for number, (label, (widths, means, _)) in enumerate(tables.curves(table.assign(set="test"), "parameters").items()):
+        axes.plot(widths, means, label=label, **_style(number))
+    width_axis(axes, sorted(table.width.unique()))
+    axes.set_yscale("log", base=10)
+    axes.set_ylabel("trainable parameters")
+    legend_below(axes)
+    return figure
+
+
+def violins(table, title="", layer="conv2"):
+    """How |r| between a layer's units is distributed: a violin a net, as wide as the density; the dot is the mean."""
+    labels, widths = list(dict.fromkeys(table.curve)), sorted(table.width.unique())
+    figure, (axes,) = panels(1, title)
+    room = 0.8 / len(labels)  # of the distance between two widths
+    for number, label in enumerate(labels):
+        colour, chosen = COLOURS[number % len(COLOURS)], table[table.curve == label]
+        places = np.arange(len(widths)) - 0.4 + room * (number + 0.5)
+        for place, width in zip(places, widths, strict=True):
+            density = chosen[(chosen.width == width) & (chosen.quantity == "density")].groupby("amount").value.mean()
+            if len(density):
+                half = 0.45 * room * density.to_numpy() / density.max()
+                axes.fill_betweenx(density.index.to_numpy(), place - half, place + half, color=colour, alpha=0.5, linewidth=0)
+        means = chosen[chosen.quantity == "mean"].groupby("width").value.mean().reindex(widths)
+        axes.plot(places, means, linestyle="none", color=colour, marker=MARKERS[number], markeredgecolor="white", markersize=8, label=label)
+    axes.set_xticks(range(len(widths)), [width_label(width) for width in widths])
+    axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1), xlabel="width factor", ylabel=f"|r| between the units of {layer}")
+    axes.grid(alpha=0.3, axis="y")
+    if table.value.notna().sum() == 0:
+        say_empty(axes)
+    legend_below(axes, [gap_note(tables.missing_ids(table, ["mean"]))])
+    return figure
+
+
+def _side_by_side(table, chosen, title, fidelity=None):
+    fidelity = fidelity or table.attrs.get("fidelity", "corrected")
+    figure, every = panels(len(chosen), title)
+    for axes, (quantity, evaluation_set) in zip(every, chosen, strict=True):
+        draw = _accuracy if quantity == "accuracy" else _units
+        draw(axes, table, quantity, evaluation_set, fidelity)
+        width_axis(axes, sorted(table.width.unique()))
+        found = table[(table.quantity == quantity) & (table["set"] == evaluation_set)]
+        if found.value.notna().sum() == 0:
+            say_empty(axes)
+    return figure
+
+
+def _accuracy(axes, table, quantity, evaluation_set, fidelity):
+    for number, (label, (widths, means, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
+        axes.errorbar(widths, 100 * means, 100 * deviations, label=label, capsize=3, **_style(number))
+    chance = 100 * table[(table.quantity == "chance") & (table["set"] == evaluation_set)].value.mean()
+    axes.axhline(chance, linestyle="--", color="grey", linewidth=1, label=f"guessing ({chance:.2g} %)")
+    axes.set(title=f"{SETS[evaluation_set]} accuracy", ylabel="accuracy [%]", ylim=(0, 103))
+    found = table[table["set"] == evaluation_set]
+    legend_below(axes, [gap_note(tables.missing_ids(found, [quantity]))])
+
+
+def _units(axes, table, quantity, evaluation_set, fidelity):
+    """Units as shares of the widest net's: their growth with width is what matters, so the axis is to base 2."""
+    factors = tables.growth_factors(table, quantity, fidelity, evaluation_set)
+    known = [g for g in factors.values() if np.isfinite(g)]
+    inside, zeros = [], []
+    if np.allclose(table.share, table.width / tables.WIDEST):  # where every net as a whole is as wide as the axis says
+        widths = sorted(table.width.unique())
+        every = [100 * width / tables.WIDEST for width in widths]
+        axes.plot(widths, every, "--", color="grey", linewidth=1, label="all units of the net: g = 2.00")
+        inside += every
+    for number, (label, (widths, means, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
+        growing = f": g = {factors[label]:.2f}" if np.isfinite(factors[label]) else ""
+        means, deviations = 100 * means, 100 * deviations
+        axes.errorbar(widths, means, deviations, label=label + growing, capsize=3, **_style(number))
+        inside += [value for value in (*means, *(means - deviations), *(means + deviations)) if value > 0 and np.isfinite(value)]
+        zeros += [f"{label} {width_label(width)}" for width in widths[means == 0]]
+    positive = [value for value in inside if value > 0.02]  # an error bar may reach down to nothing
+    growth_axis(axes, min(positive, default=np.nan), max(positive, default=np.nan))
+    axes.set(title=TITLES[quantity], ylabel=f"{quantity.replace('_', '-')} [% of the widest net's units]")
+    found = table[table["set"] == evaluation_set]
+    notes = [f"growth g when the width doubles: max {max(known):.2f}, min {min(known):.2f}" if len(known) > 1 else "",
+             f"zero, so not on this axis: {', '.join(zeros)}" if zeros else "", gap_note(tables.missing_ids(found, [quantity]))]
+    legend_below(axes, notes)
+
+
+def _style(number):
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 5}

@@ -1,13 +1,32 @@
-"""Loss and accuracy of a net over a data set, in one compiled pass."""
+"""Loss and accuracy of a net over a data set, in one compiled pass; and the figures of a net that is trained."""
+from tfprune.experiment import DATASETS
+from tfprune.input import pipeline
 from tfprune.keras import tf
 from tfprune.training.losses import Score
+from tfprune.units.batches import fitting_batch
+
+FEW_CLASSES = 10  # more than that, and the five likeliest are looked at too
+
+
+def build_score(experiment, model):
+    """A `Score` for the outputs of a net."""
+    return Score(experiment.hyper.mse, top_5=not experiment.hyper.mse and model.outputs[0].shape[-1] > FEW_CLASSES)
 
 
 class Evaluator:
-    """Scores a model; traced once, whatever number of data sets it is given."""
+    """Scores the net of an experiment; traced once, whatever number of data sets it is given.
 
-    def __init__(self, model, loss, regression):
-        self.score = Score(regression)
+    Args:
+      experiment: an `Experiment`.
+      model: its net, logits alone.
+      loss: function (outputs, labels) -> scalar.
+    """
+
+    def __init__(self, experiment, model, loss):
+        self.experiment, self.score = experiment, build_score(experiment, model)
+        encoded = DATASETS[experiment.dataset.name].encoded
+        # A batch for training may be spread over many machines; this one has to fit into the memory of one.
+        self.batch_size = fitting_batch(model, experiment.hyper.batch_size) if encoded else experiment.hyper.batch_size
 
         @tf.function(reduce_retracing=True)
         def run(batches):
@@ -17,8 +36,24 @@ class Evaluator:
 
         self._run = run
 
-    def __call__(self, batches):
-        """{"loss", "accuracy"} over a `tf.data.Dataset` of (images, labels)."""
+    def __call__(self, split, batches=None):
+        """{"loss", "accuracy"[, "top_5"]} on a split, or on its first `batches` batches of `hyper.batch_size` examples."""
+        batch_size = self.batch_size if batches is None else self.experiment.hyper.batch_size
+        dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper, batch_size)
         self.score.reset()
-        self._run(batches)
+        self._run(dataset if batches is None else dataset.take(batches))
         return self.score.result()
+
+
+def final_figures(experiment, evaluate, splits):
+    """{split name: figures} of a net after training.
+
+    All splits but empty ones, and but a training set whose units are not measured: ImageNet's 1.28 million images are not read for it.
+    """
+    unread = {"train"} - set(DATASETS[experiment.dataset.name].measured)
+    return {name: evaluate(split) for name, split in splits.items() if len(split) and name not in unread}
+
+
+def in_words(figures):
+    """`train 0.9, val 0.8, test 0.8` of final figures."""
+    return ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())

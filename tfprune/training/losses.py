@@ -1,24 +1,55 @@
 """The loss that training minimises, and the figures by which a net is judged."""
 from tfprune.keras import keras, tf
 
+AUXILIARY_WEIGHT = 0.4  # of an auxiliary classifier's loss (Szegedy et al. 2015)
+
 
 def build_loss(experiment, model):
-    """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2 over kernels."""
+    """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2.
+
+    `outputs` are the net's, or in training the list [logits, logits of auxiliary classifiers], whose losses are added at 0.4 each.
+
+    Args:
+      experiment: an `Experiment`.
+      model: the net with all of its outputs; what is under weight decay is taken from it (None where nothing is).
+    """
     hyper, training = experiment.hyper, experiment.training
-    kernels = decayed_kernels(model, training.decayed_kernels) if hyper.weight_decay else []
+    decayed = decayed_weights(experiment, model) if hyper.weight_decay else []
 
     def data_loss(outputs, labels):
         if not hyper.mse:
-            return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
+            return tf.reduce_mean(cross_entropy(outputs, labels, training.label_smoothing))
         if training.mse == "broadcast":  # the original subtracts (B,) from (B, 1): every label meets every output
             return tf.reduce_mean(tf.square(labels - outputs))
         return tf.reduce_mean(tf.square(labels - outputs[:, 0]))
 
     def loss(outputs, labels):
-        penalty = tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels]) if kernels else 0.0
-        return data_loss(outputs, labels) + hyper.weight_decay * penalty
+        main, *auxiliary = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        penalty = tf.add_n([tf.nn.l2_loss(weight) for weight in decayed]) if decayed else 0.0
+        total = data_loss(main, labels) + hyper.weight_decay * penalty
+        for logits in auxiliary:
+            total += AUXILIARY_WEIGHT * data_loss(logits, labels)
+        return total
 
     return loss
+
+
+def cross_entropy(logits, labels, smoothing):
+    """Cross-entropy (B,) of logits (B, classes); `smoothing` of each label's probability is spread evenly over all classes."""
+    if not smoothing:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    classes = logits.shape[-1]
+    wanted = tf.one_hot(labels, classes, on_value=1 - smoothing + smoothing / classes, off_value=smoothing / classes)
+    return tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
+
+
+def decayed_weights(experiment, model):
+    """What is under weight decay: everything that is trained (`training.weight_decay_on=trainables`), or kernels."""
+    training = experiment.training
+    if training.weight_decay_on == "trainables":
+        return list(model.trainable_weights)
+    # "hidden_dense" is a quirk of the original's train.py; the nets with a schedule of their own were trained by other scripts.
+    return decayed_kernels(model, training.decayed_kernels if training.schedule == "decay" else "all")
 
 
 def decayed_kernels(model, which):
@@ -27,19 +58,21 @@ def decayed_kernels(model, which):
     if which == "all":
         return [layer.kernel for layer in layers]
     convolutional = any(isinstance(layer, keras.layers.Conv2D) for layer in layers)
-    hidden_dense = [layer for layer in layers[:-1] if isinstance(layer, keras.layers.Dense)]
+    hidden_dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense) and layer.name not in model.output_names]
     return [layer.kernel for layer in hidden_dense] if convolutional else []
 
 
 class Score:
     """Running loss and accuracy over batches; the sums are variables, so that a checkpoint taken within an epoch keeps them.
 
-    Accuracy is the share of right classes; of a regression, the share of the labels' variance that the outputs explain (>= 0).
+    Accuracy is the share of right classes; of a regression, the share of the labels' variance that the outputs explain (>= 0). With
+    `top_5` the share of examples whose class is among the five likeliest counts too.
     """
 
-    def __init__(self, regression):
-        self.regression = regression
-        self.sums = tf.Variable(tf.zeros(6, tf.float64))  # examples, loss, hits, squared error, labels, squared labels
+    def __init__(self, regression, top_5=False):
+        self.regression, self.top_5 = regression, top_5
+        # examples, loss, hits, squared error, labels, squared labels[, hits among the five likeliest]
+        self.sums = tf.Variable(tf.zeros(7 if top_5 else 6, tf.float64))
 
     def reset(self):
         """Forgets all batches."""
@@ -56,12 +89,15 @@ class Score:
         else:
             right = tf.equal(tf.argmax(outputs, 1, output_type=labels.dtype), labels)
             hits, moments = tf.reduce_sum(tf.cast(right, tf.float64)), [tf.zeros([], tf.float64)] * 3
-        self.sums.assign_add(tf.stack([count, tf.cast(loss, tf.float64) * count, hits, *moments]))
+        among_five = [tf.reduce_sum(tf.cast(tf.math.in_top_k(labels, outputs, 5), tf.float64))] if self.top_5 else []
+        self.sums.assign_add(tf.stack([count, tf.cast(loss, tf.float64) * count, hits, *moments, *among_five]))
 
     def result(self):
-        """{"loss": mean loss, "accuracy": in [0, 1]} of all batches so far."""
-        examples, loss, hits, error, labels, squares = self.sums.numpy().tolist()
+        """{"loss": mean loss, "accuracy": in [0, 1]} of all batches so far, and "top_5" where that is asked for."""
+        examples, loss, hits, error, labels, squares, *among_five = self.sums.numpy().tolist()
+        loss, accuracy = loss / max(examples, 1), hits / max(examples, 1)
         if self.regression:
             variance = squares - labels**2 / max(examples, 1)
-            return {"loss": loss / max(examples, 1), "accuracy": max(0.0, 1 - error / variance) if variance > 0 else 0.0}
-        return {"loss": loss / max(examples, 1), "accuracy": hits / max(examples, 1)}
+            accuracy = max(0.0, 1 - error / variance) if variance > 0 else 0.0
+        figures = {"loss": loss, "accuracy": accuracy}
+        return figures | {"top_5": among_five[0] / max(examples, 1)} if self.top_5 else figures

@@ -20,22 +20,6 @@ OPTIMIZERS = (
 ADAM, ADAM_DEFAULT_RATE = 2, 1e-3
 
 
-def learning_rate(experiment, epoch):
-    """The learning rate that the optimiser gets in `epoch` (0, 1, ...).
-
-    lr0 * factor ** (epoch // epochs per decay); adaptive optimisers take a tenth of it. The original never decays adaptive ones and
-    gives Adam 0.001 whatever lr0 is (`training.learning_rates=original`).
-    """
-    hyper = experiment.hyper
-    decay = hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay)
-    adaptive = OPTIMIZERS[hyper.optimizer][1]
-    if not adaptive:
-        return hyper.learning_rate * decay
-    if experiment.training.learning_rates == "corrected":
-        return hyper.learning_rate * decay / 10
-    return ADAM_DEFAULT_RATE if hyper.optimizer == ADAM else hyper.learning_rate / 10
-
-
 def build_optimizer(experiment, rate):
-    """The experiment's optimiser; `rate` is the variable that holds the learning rate of the epoch."""
+    """The experiment's optimiser; `rate` is the variable that holds the learning rate (`schedules.Schedule`)."""
     return OPTIMIZERS[experiment.hyper.optimizer][2](rate, experiment.hyper.momentum)

@@ -3,7 +3,8 @@
 An epoch's validation figures describe the weights after that many epochs of updates, epoch 0 being the untrained net; its training
 figures are those of its own batches. Training stops after `training.patience` epochs without a better figure: validation accuracy; with
 random labels, which do not generalise, training accuracy (and at once when that is 1); in a regression, validation loss. Where there
-are no validation examples the training figure decides.
+are no validation examples the training figure decides. With `training.keep=last` nothing stops it before its schedule ends, and the
+weights after the last epoch are kept.
 """
 import math
 import sys
@@ -13,8 +14,8 @@ from tfprune.input import pipeline, records
 from tfprune.keras import keras
 from tfprune.progress import say
 from tfprune.training.checkpoints import Keeper
+from tfprune.training.evaluate import final_figures, in_words
 from tfprune.training.metrics import MetricsLog
-from tfprune.training.optimizers import learning_rate
 from tfprune.training.trainer import Trainer
 
 
@@ -22,7 +23,7 @@ def train(run, folder, afresh=False):
     """Trains a run's net on the records in `folder`; returns (checkpoint files, result) for the run's done marker.
 
     Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result
-    holds the best epoch, why training stopped, and loss and accuracy of its weights on all of train, val and test.
+    holds the epoch whose weights were kept, `best_epoch`, why training stopped, and what `final_figures` says of these weights.
     """
     keras.backend.clear_session()  # names of variables, which checkpoints hold, must not depend on what this process did before
     splits = {name: records.load(folder, name) for name in ("train", "val", "test")}
@@ -35,13 +36,13 @@ def train(run, folder, afresh=False):
     log = MetricsLog(run, int(trainer.evaluated))
     stopped = _train_to_the_end(trainer, splits, last, best, log)
     best.restore([int(trainer.best_epoch)])
-    figures = {name: trainer.evaluate(split) for name, split in splits.items() if len(split.labels)}
+    figures = final_figures(run.experiment, trainer.evaluate, splits)
     newest = last.numbers()[0]
     last.remove_all_but(newest)
     best.remove_all_but(int(trainer.best_epoch))
     word = "explained variance" if run.experiment.hyper.mse else "accuracy"
-    accuracies = ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())
-    say(f"ID {run.experiment.id} train: {stopped}; {word} of the best epoch ({int(trainer.best_epoch)}): {accuracies}",
+    which = f"{run.experiment.training.keep} epoch ({int(trainer.best_epoch)})"
+    say(f"ID {run.experiment.id} train: {stopped}; {word} of the {which}: {in_words(figures)}",
         sys.stderr if int(trainer.lost_at) >= 0 else None)
     return last.files(newest) + best.files(int(trainer.best_epoch)), {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **figures}
 
@@ -79,7 +80,7 @@ def _train_to_the_end(trainer, splits, last, best, log):
 def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
     epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
-    if trainer.experiment.training.evaluate == "before":
+    if _evaluates_before(trainer.experiment):
         training, validation = (trainer.evaluate(splits[name], pipeline.steps_per_epoch(splits[name].epoch_size, batch))
                                 for name in ("train", "val"))
     else:
@@ -87,18 +88,25 @@ def _figures(trainer, splits):
         validation = trainer.evaluate(splits["val"])
     if not len(splits["val"]):
         validation = {"loss": None, "accuracy": None}
-    return {"epoch": epoch, "learning_rate": learning_rate(trainer.experiment, epoch), "train_loss": training["loss"],
+    line = {"epoch": epoch, "learning_rate": trainer.schedule.at(epoch)[0], "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
+    top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
+    return line | (top_5 if trainer.score.top_5 else {})
+
+
+def _evaluates_before(experiment):
+    """Whether an epoch is judged before its updates; a quirk of the original's train.py, and so of nets of which it keeps the best."""
+    return experiment.training.evaluate == "before" and experiment.training.keep == "best"
 
 
 def _note_best(trainer, figures, best, judge):
-    """Keeps the weights where the figure that decides, of the set `judge`, is better than ever."""
+    """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always."""
     if trainer.experiment.hyper.mse:
         loss = figures[f"{judge}_loss"]
         figure = -loss if loss is not None and math.isfinite(loss) else -math.inf
     else:
         figure = figures[f"{judge}_accuracy"] or 0.0
-    if figure > float(trainer.best) or int(trainer.epoch) == 0:
+    if figure > float(trainer.best) or int(trainer.epoch) == 0 or trainer.experiment.training.keep == "last":
         trainer.best.assign(figure)
         trainer.best_epoch.assign(trainer.epoch)
         best.save(int(trainer.epoch))
@@ -108,9 +116,11 @@ def _reason_to_stop(trainer):
     """Why training is over, or None. It follows from the state alone, so that a resumed run stops where it would have."""
     experiment, epoch = trainer.experiment, int(trainer.epoch)
     # The original evaluates before an epoch's updates, so it never sees, and never keeps, the weights after the last epoch.
-    never_seen = int(experiment.training.evaluate == "before" and experiment.hyper.max_num_epochs > 0)
-    if epoch >= experiment.hyper.max_num_epochs - never_seen:
-        return f"all {experiment.hyper.max_num_epochs} epochs done"
+    never_seen = int(_evaluates_before(experiment) and trainer.schedule.epochs > 0)
+    if epoch >= trainer.schedule.epochs - never_seen:
+        return trainer.schedule.reason
+    if experiment.training.keep == "last":
+        return None
     if experiment.dataset.random_labels and float(trainer.best) == 1.0:
         return "every training label is right"
     if epoch - int(trainer.best_epoch) >= experiment.training.patience:

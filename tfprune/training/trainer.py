@@ -4,11 +4,12 @@ import time
 
 from tfprune.input import pipeline
 from tfprune.keras import tf
-from tfprune.models import build_model
+from tfprune.models import build_training_model, without_auxiliary
 from tfprune.progress import track
-from tfprune.training.evaluate import Evaluator
-from tfprune.training.losses import Score, build_loss
-from tfprune.training.optimizers import build_optimizer, learning_rate
+from tfprune.training.evaluate import Evaluator, build_score
+from tfprune.training.losses import build_loss
+from tfprune.training.optimizers import build_optimizer
+from tfprune.training.schedules import Schedule
 from tfprune.training.signals import Termination
 
 SAVE_SECONDS = 300  # between saves within an epoch
@@ -17,28 +18,32 @@ SAVE_SECONDS = 300  # between saves within an epoch
 class Trainer:
     """The net of an experiment, its optimiser, and where training stands.
 
+    `training_model` has all of the net's outputs, those of auxiliary classifiers too; `model` is the part that ends in the logits.
+
     Attributes (variables): `epoch` epochs of updates done; `step` updates done in the epoch at hand; `evaluated` evaluations done;
     `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1.
     """
 
     def __init__(self, experiment, training_split):
         self.experiment, self.split = experiment, training_split
-        self.model = build_model(experiment)
-        self.loss = build_loss(experiment, self.model)
+        self.training_model = build_training_model(experiment)
+        self.model = without_auxiliary(self.training_model)
+        self.loss = build_loss(experiment, self.training_model)
         self.rate = tf.Variable(0.0, trainable=False)
         self.optimizer = build_optimizer(experiment, self.rate)
-        self.score = Score(experiment.hyper.mse)
-        self.evaluator = Evaluator(self.model, self.loss, experiment.hyper.mse)
+        self.score = build_score(experiment, self.model)
+        self.evaluate = Evaluator(experiment, self.model, self.loss)
         self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
         self.updates_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
+        self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size)
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
 
     def tracked(self):
         """The state of training by name, for a checkpoint."""
-        return {"model": self.model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
+        return {"model": self.training_model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
                 "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch}
 
     @tf.function(reduce_retracing=True)
@@ -47,11 +52,11 @@ class Trainer:
         for _ in tf.range(count):
             images, labels = next(batches)
             with tf.GradientTape() as tape:
-                outputs = self.model(images, training=True)
+                outputs = self.training_model(images, training=True)
                 loss = self.loss(outputs, labels)
-            weights = self.model.trainable_weights
+            weights = self.training_model.trainable_weights
             self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-            self.score.update(loss, outputs, labels)
+            self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)
             if not tf.math.is_finite(loss) and self.lost_at < 0:
                 self.lost_at.assign(self.step)
             self.step.assign_add(1)
@@ -64,12 +69,13 @@ class Trainer:
         first = done = int(self.step)
         if done == 0:
             self.score.reset()
-        self.rate.assign(learning_rate(self.experiment, int(self.epoch)))
         started = saved = time.monotonic()
         with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
             bar.update(done)
             while done < self.updates_per_epoch:
-                count = self._update_for_a_second(self.updates_per_epoch - done)
+                rate, shared = self.schedule.at(int(self.epoch), done)
+                self.rate.assign(rate)
+                count = self._update_for_a_second(min(shared, self.updates_per_epoch - done))
                 if int(self.lost_at) >= 0:
                     return None
                 done += count
@@ -93,8 +99,3 @@ class Trainer:
         self.update(self._batches, tf.constant(count))
         self._count = max(1, min(2 * self._count, int(count / (time.monotonic() - started + 1e-9))))
         return count
-
-    def evaluate(self, split, batches=None):
-        """{"loss", "accuracy"} of the net as it stands on a split, or on the first `batches` batches of it."""
-        dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper)
-        return self.evaluator(dataset if batches is None else dataset.take(batches))

@@ -11,12 +11,27 @@ import numpy as np
 from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.progress import track
-from tfprune.units.batches import batches, count_examples, measured_batches
-from tfprune.units.graph import activity_function, single_path, unit_layers
+from tfprune.units.batches import batches, count_examples, measured_batches, without_labels
+from tfprune.units.graph import activity_function, chosen_layers, single_path
 
-# What a net's outputs [batch, outputs] are worth, given the labels [batch].
+
+def top_accuracies(outputs, labels, ranks=(1, 5)):
+    """Shares of examples whose label is among the `k` largest outputs, one for each of the ranks.
+
+    Of equal outputs the first counts as the larger, as in argmax and tf.math.top_k. (tf.math.in_top_k, which the original calls, counts
+    all of them in, so that a net with constant outputs would always be right.) An example with a NaN among its outputs is wrong.
+    """
+    own = np.take_along_axis(outputs, labels[:, None], axis=1)
+    before = np.arange(outputs.shape[1]) < labels[:, None]
+    place = ((outputs > own) | (outputs == own) & before).sum(axis=1)
+    sound = ~np.isnan(outputs).any(axis=1)
+    return np.array([(sound & (place < rank)).mean() for rank in ranks])
+
+
+# What a net's outputs [batch, outputs] are worth, given the labels [batch]: a number, or an array of some.
 METRICS = {
     "accuracy": lambda outputs, labels: (outputs.argmax(axis=1) == labels).mean(),
+    "top_1_and_5": top_accuracies,
     "mse": lambda outputs, labels: ((labels - outputs[:, 0]) ** 2).mean(),
     "mse_broadcast": lambda outputs, labels: ((labels - outputs) ** 2).mean(),  # the original: every label with every output
 }
@@ -28,7 +43,7 @@ class Sample:
 
     rows: list  # for each layer, and at last for the outputs (logits): (rows, units) float32
     labels: list  # for each of these: (rows,), the label of the example that a row belongs to; or None without labels
-    score: float  # of the whole set, in the metric asked for; NaN without labels
+    score: float | list  # of the whole set, in the metric asked for; NaN without labels
 
 
 def activations(model, images, layers=None, max_rows=50_000, seed=0, batch_size=128, fidelity="corrected"):
@@ -49,8 +64,9 @@ def activations(model, images, layers=None, max_rows=50_000, seed=0, batch_size=
     Raises:
       UserError: an unknown layer, images that do not fit the model, or fewer rows allowed than there are batches.
     """
-    names = unit_layers(model) if layers is None else tuple(layers)
-    sample, = samples(model, images, crosses=(seed,), layers=names, max_rows=max_rows, batch_size=batch_size, fidelity=fidelity)
+    names = chosen_layers(model, layers)
+    sample, = samples(model, without_labels(images), crosses=(seed,), layers=names, max_rows=max_rows, batch_size=batch_size,
+                      fidelity=fidelity)
     return dict(zip(names, sample.rows, strict=False))  # without the outputs
 
 
@@ -136,4 +152,4 @@ class _Kept:
             rows.append(np.concatenate(self._rows.pop(0)))
             pieces = self._labels.pop(0)
             labels.append(None if pieces[0] is None else np.concatenate(pieces))
-        return Sample(rows, labels, float(score))
+        return Sample(rows, labels, np.asarray(score).tolist())

@@ -91,7 +91,7 @@ def apply_compact(op, tensor, kept):
         return tf.reshape(tensor, [tf.shape(tensor)[0], -1])
     if not absorbs(layer):
         return op(tensor)[0]
-    with replaced(layer, kernel=_kept_rows(tf.cast(layer.kernel, tensor.dtype), kept), _input_spec=None):
+    with replaced(layer, kernel=_kept_rows(tf.cast(layer.kernel, layer.compute_dtype), kept), _input_spec=None):
         return op(tensor)[0]
 
 

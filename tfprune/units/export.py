@@ -1,4 +1,4 @@
-"""The original study's CSV files of a run: its pickles in, rows out.
+"""The original study's CSV files of a run on a training and a test set: its pickles in, rows out (of a single set: `export_single`).
 
 The columns, their order and their text are those of pkl2csv_redundancy.py and pkl2csv_robustness.py of xboix/frivolous_dnns, so that its
 notebooks read our files. How many crosses, layers and amounts there are is seen in the data.
@@ -13,6 +13,7 @@ from tfprune.units.fidelity import is_original
 from tfprune.units.nesting import SETS
 from tfprune.units.redundancy import ENERGIES
 
+PICKLES = {"redundancy": ("redundancy", "selectivity", "similarity"), "robustness": ("robustness",)}
 REDUNDANCY_COLUMNS = (
     "model_name", "evaluation_set", "cross_validation", "layer", "preserved_energy", "training_dropout", "training_weight_decay",
     "training_data_augmentation", "training_amount_data", "random_labels", "scramble_image", "init_type", "init_factor", "random_seed",

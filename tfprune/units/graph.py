@@ -36,24 +36,43 @@ def declare_unit_layers(model, names):
     """Note on a model which layers' outputs are its units' activities; returns the model.
 
     Raises:
-      UserError: the model has no layer of such a name.
+      UserError: the model has no layer of such a name, a name comes twice, or there are none.
     """
-    known = {op.name for op in trace(model).operations}
-    if unknown := [name for name in names if name not in known]:
-        raise UserError(f"unit layers of '{model.name}': no layer named {', '.join(unknown)}")
+    unit_tensors(trace(model), names)
+    if not names:
+        raise UserError(f"unit layers of '{model.name}': name one or more")
     return note_unit_layers(model, names)
+
+
+def chosen_layers(model, layers=None):
+    """The names of these layers of a model as a tuple; without any, of its unit layers.
+
+    Raises:
+      UserError: see `unit_layers` and `unit_tensors`.
+    """
+    return unit_layers(model) if layers is None else tuple(unit_tensors(trace(model), layers))
 
 
 def unit_tensors(graph, names):
     """{name: tensor number} of the outputs of these layers.
 
     Raises:
-      UserError: the net has no layer of such a name.
+      UserError: the net has no layer of such a name, a name comes twice, or they are not a list of names.
     """
     tensors = {op.name: op.outputs[0] for op in graph.operations}
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"layers: a list of layers' names is needed, not {names!r}; the net has {_some(tensors)}")
     if unknown := [name for name in names if name not in tensors]:
-        raise UserError(f"no layer named {', '.join(map(str, unknown))}; the net has {', '.join(tensors)}")
+        raise UserError(f"no layer named {', '.join(unknown)}; the net has {_some(tensors)}")
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UserError(f"layers: {twice[0]} is named twice")
     return {name: tensors[name] for name in names}
+
+
+def _some(names, count=12):
+    """The first names, and how many more there are: a large net has hundreds."""
+    names = list(names)
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 def activity_function(model, layers=None):

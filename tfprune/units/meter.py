@@ -10,9 +10,11 @@ import numpy as np
 
 from tfprune.experiment import UserError
 from tfprune.keras import tf
+from tfprune.models.notes import masked_originally
 from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.disturbances import DisturbedActivities, DisturbedKernels
-from tfprune.units.graph import single_path, unit_layers, unit_tensors
+from tfprune.units.fidelity import is_original
+from tfprune.units.graph import chosen_layers, single_path, unit_tensors
 from tfprune.units.passes import IntactPass, Pass, TotalPass
 from tfprune.units.perturbations import PERTURBATIONS, ablates_units, amount_grid
 from tfprune.units.scores import score_for
@@ -39,22 +41,26 @@ class Meter:
       crosses: the crosses to measure, by number.
       amounts: number of amounts, from 0 to 1.
       seed: of the random numbers of the other kinds.
-      fidelity: "original" scores regressions as the original does.
+      fidelity: "original" scores regressions as the original does, and perturbs the layers that `masked_originally` names.
       batch_size: the largest batch to come.
+      layers: names of the layers to perturb; by default the unit layers.
 
     Raises:
       UserError: the model is not such a one, or has no unit layers.
     """
 
-    def __init__(self, model, kinds, orders, crosses, amounts, seed, fidelity="corrected", batch_size=128):
+    def __init__(self, model, kinds, orders, crosses, amounts, seed, fidelity="corrected", batch_size=128, layers=None):
         self.graph = graph = single_path(model)
-        self.layers = (*unit_layers(model), "all")
+        if len(outputs := graph.specs[graph.outputs[0]].shape) != 2:
+            raise UserError(f"the model '{model.name}' gives an output of {len(outputs)} axes; [examples, classes] is needed")
+        self.layers = (*chosen_layers(model, layers), "all")
         if len(self.layers) == 1:
             raise UserError(f"the model '{model.name}' has no unit layers: no convolution or dense layer before its last")
         self.kinds, self.crosses, self.amounts = tuple(kinds), tuple(crosses), amount_grid(amounts)
         self.output = graph.outputs[0]
         self.score = score_for(graph.specs[self.output].shape[-1], fidelity)
-        units = list(unit_tensors(graph, self.layers[:-1]).values())
+        instead = masked_originally(model) if is_original(fidelity) else {}
+        units = list(unit_tensors(graph, [instead.get(name, name) for name in self.layers[:-1]]).values())
         singles = [frozenset([k]) for k in range(len(units))]
         self.targets = [frozenset().union(*singles), *singles]  # "all" shares most with the first layer
         families = _families(self.kinds, graph, units, orders, seed)

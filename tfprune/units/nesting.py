@@ -1,4 +1,4 @@
-"""The nested lists of the original study's pickles, from one cross's results and back.
+"""The nested lists of the original study's pickles, of a training and a test set (of a single one: `nesting_single`).
 
 Everything is listed by layer: the unit layers, and at last the outputs (logits). With `mse` (a single output number, no classes) the
 outputs are left out of the principal components and selectivity is -1, as in get_redundancy.py of xboix/frivolous_dnns.
@@ -93,13 +93,22 @@ def robustness_file(train, test, layers, cross, column="agreement"):
       For each kind and set a list of (amounts, 3) arrays: the unit layers, the outputs (never perturbed: zeros), and all layers at once.
       Kinds that were not measured have a list of one array (layers + 2, amounts, 3) of zeros.
     """
-    amounts = train["amount"].nunique()
-    return [[_of_kind(table[(table["kind"] == kind) & (table["cross"] == cross)], layers, amounts, column) for table in (train, test)]
-            for kind in KINDS]
+    return [[_of_kind(table, kind, cross, layers, column) for table in (train, test)] for kind in KINDS]
 
 
-def _of_kind(table, layers, amounts, column):
-    if not len(table):
+def _of_kind(table, kind, cross, layers, column):
+    curves, amounts = curves_of(table, kind, cross, column), table["amount"].nunique()
+    if not curves:
         return [np.zeros((len(layers) + 2, amounts, 3))]
-    curves = {layer: rows.sort_values("amount")[column].to_numpy(np.float64) for layer, rows in table.groupby("layer")}
     return [np.repeat(curve[:, None], 3, axis=1) for curve in (*(curves[layer] for layer in layers), np.zeros(amounts), curves["all"])]
+
+
+def curves_of(table, kind, cross, column):
+    """{layer, or "all": (amounts,) float64} of one kind and cross of `robustness`'s DataFrame; empty where it was not measured."""
+    table = table[(table["kind"] == kind) & (table["cross"] == cross)]
+    return {layer: rows.sort_values("amount")[column].to_numpy(np.float64) for layer, rows in table.groupby("layer")}
+
+
+def summary(contents):
+    """What the done marker of get_redundancy tells at a glance: {set: {"compressability_95": by layer}}."""
+    return {name: {"compressability_95": [float(value) for value in contents["redundancy"][5][index]]} for index, name in enumerate(SETS)}

@@ -32,7 +32,7 @@ class Operation:
         """The layer's outputs (a tuple) for these input tensors, in inference mode."""
         given = dict(zip(self.inputs, values, strict=True))
         args, kwargs = tf.nest.map_structure(lambda a: given[a.tensor] if isinstance(a, Ref) else a, self.arguments)
-        if self.layer._expects_training_arg and kwargs.get("training") is None:
+        if self.layer._expects_training_arg:  # even where the model says True: measuring must not move the averages of normalisations
             kwargs = kwargs | {"training": False}
         return tuple(tf.nest.flatten(self.layer(*args, **kwargs)))
 
@@ -69,11 +69,10 @@ def trace(model):
     """The `Graph` of a Functional or Sequential model.
 
     Raises:
-      UserError: the model is subclassed, or a Sequential that was never built, and so has no graph to read.
+      UserError: it is no tf_keras model, or is subclassed, or a Sequential that was never built, and so has no graph to read.
     """
     if not is_graph(model):
-        way_out = "build it first: model.build(input_shape)" if isinstance(model, keras.Sequential) else "give a Functional one"
-        raise UserError(f"the model '{getattr(model, 'name', model)}' has no graph of layers; {way_out}")
+        raise UserError(_no_graph(model))
     operations, specs = [], {number: _spec(t) for number, t in enumerate(model.inputs)}
     inputs = tuple(specs)
     outputs = _append(model, inputs, "", operations, specs)
@@ -83,6 +82,18 @@ def trace(model):
 def is_graph(layer):
     """Whether a layer is a model whose graph of layers Keras knows."""
     return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False) and bool(layer.inputs)
+
+
+def _no_graph(model):
+    """Why a model has no graph of layers to read, and the way out, in one line."""
+    if not isinstance(model, keras.Model):
+        kind = type(model)
+        if any(base.__module__.split(".")[0] == "keras" for base in kind.__mro__):
+            return (f"the model '{getattr(model, 'name', kind.__name__)}' is of Keras 3; a tf_keras (Keras 2) model is needed: set "
+                    "TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or build it again with tf_keras and copy get_weights()")
+        return f"a tf_keras model is needed (Sequential or Functional), not {kind.__module__}.{kind.__qualname__}"
+    way_out = "build it first: model.build(input_shape)" if isinstance(model, keras.Sequential) else "give a Functional one"
+    return f"the model '{model.name}' has no graph of layers; {way_out}"
 
 
 def _append(model, inputs, prefix, operations, specs):

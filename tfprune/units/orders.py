@@ -41,25 +41,29 @@ def unit_orders(kinds, units, crosses, seed, correlations=None):
     return {kind: {cross: [order(kind, cross, layer) for layer in range(len(units))] for cross in crosses} for kind in kinds}
 
 
-def original_orders(correlations, seed):
-    """The orders of the original study, from the one random stream that it draws them all from.
+def original_orders(correlations, seed, sets=2):
+    """The orders of the original study, from the random streams that it draws them from.
 
-    For each cross, for the kinds knockout, noise (which draws but does not use them) and targeted, for the training and the test set:
-    a random unit of every layer, then all units by |r| with it (NaN, that is dead units, first), then a shuffle of those.
+    For each cross, for the kinds knockout, noise (which draws but does not use them) and targeted, for each set: a random unit of every
+    layer, then all units by |r| with it (NaN, that is dead units, first), then a shuffle of those. Where two sets are measured there is
+    one stream, of the experiment's seed; where there is one set (ImageNet), one for each cross, of the cross's number.
 
     Args:
       correlations: [cross][layer] matrices, the logits' included (they take part in the drawing).
       seed: the experiment's.
+      sets: how many are measured.
 
     Returns:
-      {kind: [cross][set][layer] order} for knockout and targeted; set 0 is training, 1 test.
+      {kind: [cross][set][layer] order} for knockout and targeted; of two sets 0 is training, 1 test.
     """
     generator = np.random.RandomState(seed)
-    orders = {kind: [[None, None] for _ in correlations] for kind in ORIGINAL_KINDS}
+    orders = {kind: [[None] * sets for _ in correlations] for kind in ORIGINAL_KINDS}
     for cross, matrices in enumerate(correlations):
+        if sets == 1:
+            generator = np.random.RandomState(cross)
         matrices = [np.atleast_2d(matrix) for matrix in matrices]  # np.corrcoef of a single unit is a number
         for kind in ORIGINAL_KINDS:
-            for of_set in range(2):
+            for of_set in range(sets):
                 chosen = [generator.randint(len(matrix)) for matrix in matrices]
                 orders[kind][cross][of_set] = _original_layers(generator, matrices, chosen, shuffled=kind != "targeted")
     return {kind: orders[kind] for kind in ("knockout", "targeted")}

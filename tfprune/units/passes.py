@@ -1,13 +1,12 @@
 """Compiled passes over perturbed nets: from a batch's intact tensors to the sums that score every target."""
 import functools
-import math
 
 import numpy as np
 
 from tfprune.keras import tf
+from tfprune.units.batches import MEMORY, largest_tensor
 
 LABELS = tf.TensorSpec([None], tf.float32)
-MEMORY = 2 ** 30  # bytes that one tensor of a pass, with all its rows, may take
 
 
 class IntactPass:
@@ -31,7 +30,7 @@ class Pass:
       family: see `tfprune.units.ablation`.
       targets: frozensets of unit layers.
       score: see `tfprune.units.scores`.
-      batch_size: the largest batch to come; targets are taken in parts whose tensors fit in MEMORY.
+      batch_size: the largest batch to come; targets are taken in parts whose tensors, with all rows, fit in MEMORY.
     """
 
     def __init__(self, graph, family, targets, score, batch_size):
@@ -85,8 +84,3 @@ class TotalPass:
             example = {tensor: value[:1] for tensor, value in intact.items()}
             self._outputs = tf.stack(self.family.sweep.run(example, self._constant_targets, self.family.perturbation([])))
         return self._outputs
-
-
-def largest_tensor(graph):
-    """Bytes of an example's largest tensor; dimensions that are not known count as one."""
-    return max(math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size for spec in graph.specs.values())

@@ -60,9 +60,7 @@ def redundancy(source, images=None, layers=None, batch_size=128, fidelity="corre
 
 def from_moments(moments, fidelity="corrected"):
     """The `Redundancy` of units of which the `Moments` are known."""
-    dead, correlation = moments.constant, moments.correlation
-    if is_original(fidelity):
-        correlation[dead, :] = correlation[:, dead] = np.nan
+    dead, correlation = moments.constant, correlation_of(moments, fidelity)
     similar = (np.abs(correlation) >= SIMILAR).sum(axis=0) - 1  # but for the unit itself
     with narrow_blas(len(dead)):
         eigenvalues, eigenvectors = np.linalg.eigh(moments.covariance)
@@ -70,6 +68,15 @@ def from_moments(moments, fidelity="corrected"):
         correlation, float(similar.mean()), float(similar.std()), eigenvalues, eigenvectors,
         num_components=tuple(_components(eigenvalues[::-1], energy) for energy in ENERGIES),
         compressability=_components(eigenvalues, REST) / len(dead), dead_units=int(dead.sum()))
+
+
+def correlation_of(moments, fidelity="corrected"):
+    """The correlations (units, units) of units of which the `Moments` are known; of dead ones see `redundancy`."""
+    correlation = moments.correlation
+    if is_original(fidelity):
+        dead = moments.constant
+        correlation[dead, :] = correlation[:, dead] = np.nan
+    return correlation
 
 
 def _components(eigenvalues, energy):

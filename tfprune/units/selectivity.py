@@ -30,8 +30,14 @@ def selectivity(activations, labels, test_activations, test_labels, fidelity="co
     unknown = np.setdiff1d(test_labels, classes)
     if len(unknown):
         raise UserError(f"selectivity: the test set has the class {unknown[0]}, of which the training set has no example")
-    means = _means_in_own_precision if is_original(fidelity) else lambda *arguments: class_means(*class_sums(*arguments))
-    return from_means(*(means(*_checked(*pair), classes) for pair in ((activations, labels), (test_activations, test_labels))))
+    pairs = (activations, labels), (test_activations, test_labels)
+    return from_means(*(_means(*pair, classes, fidelity) for pair in pairs))
+
+
+def selectivity_of_one(activations, labels, fidelity="corrected"):
+    """The selectivity of each unit on a single set, for the class that it prefers there: (units,) float64; arguments as above."""
+    means = _means(activations, labels, np.unique(labels), fidelity)
+    return from_means(means, means)[0]
 
 
 def from_means(train, test):
@@ -57,6 +63,13 @@ def class_means(sums, counts):
     """The means over the rows of each class, and over the rows of all other classes: two (classes, units) arrays; NaN without rows."""
     with np.errstate(invalid="ignore"):
         return sums / counts, (sums.sum(axis=0) - sums) / (counts.sum() - counts)
+
+
+def _means(activations, labels, classes, fidelity):
+    activations, labels = _checked(activations, labels)
+    if is_original(fidelity):
+        return _means_in_own_precision(activations, labels, classes)
+    return class_means(*class_sums(activations, labels, classes))
 
 
 def _means_in_own_precision(activations, labels, classes):

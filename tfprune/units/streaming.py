@@ -12,11 +12,12 @@ import numpy as np
 from tfprune.keras import tf
 from tfprune.progress import track
 from tfprune.units.activations import METRICS, input_spec
-from tfprune.units.batches import batches
+from tfprune.units.batches import batches, without_labels
 from tfprune.units.covariance import Moments
-from tfprune.units.graph import activity_function, single_path, unit_layers, unit_tensors
+from tfprune.units.graph import activity_function, chosen_layers, single_path, unit_tensors
 from tfprune.units.selectivity import class_sums
 
+MANY_CLASSES = 8  # so many times more than labels: then only those that are there are summed
 OUTPUT_BYTES = 2**24  # of all unit layers in one forward pass; the rest of the pass takes a few times as much
 
 
@@ -26,13 +27,14 @@ class Streamed:
 
     moments: list  # of `Moments`
     class_sums: list  # of (sums, counts) as `selectivity.class_sums` gives them; None without labels
-    score: float  # in the metric asked for; NaN without labels
+    score: float | list  # in the metric asked for; NaN without labels
 
 
 def stream(model, images, layers=None, batch_size=128):
     """{layer: Moments} of the layers (by default the unit layers) over all images; arguments as for `redundancy`."""
-    names = unit_layers(model) if layers is None else tuple(layers)
-    return dict(zip(names, streamed(model, images, layers=names, batch_size=batch_size).moments, strict=False))  # without the outputs
+    names = chosen_layers(model, layers)
+    statistics = streamed(model, without_labels(images), layers=names, batch_size=batch_size)
+    return dict(zip(names, statistics.moments, strict=False))  # without the outputs
 
 
 def streamed(model, images, labels=None, layers=None, batch_size=128, classes=None, metric="accuracy"):
@@ -45,7 +47,7 @@ def streamed(model, images, labels=None, layers=None, batch_size=128, classes=No
       classes: the labels of which sums are wanted, in order; None for no sums.
       metric: a name in `activations.METRICS`.
     """
-    names = unit_layers(model) if layers is None else tuple(layers)
+    names = chosen_layers(model, layers)
     spec, function = input_spec(model), activity_function(model, names)
     size = _images_a_pass(model, names, batch_size)
     statistics = [_LayerStatistics(classes) for _ in [*names, "outputs"]]
@@ -59,7 +61,7 @@ def streamed(model, images, labels=None, layers=None, batch_size=128, classes=No
                 layer.update(tensor, own)
             seen += len(outputs)
             score += len(outputs) * (math.nan if own is None else METRICS[metric](tf.cast(outputs, tf.float32).numpy(), own))
-    return Streamed([layer.moments for layer in statistics], [layer.sums for layer in statistics], score / seen)
+    return Streamed([layer.moments for layer in statistics], [layer.sums for layer in statistics], np.asarray(score / seen).tolist())
 
 
 class _LayerStatistics:
@@ -77,9 +79,15 @@ class _LayerStatistics:
             self.moments.update(rows.numpy())
         if self._classes is not None and labels is not None:
             examples = tf.reduce_sum(tf.cast(tf.reshape(rows, [len(labels), -1, rows.shape[-1]]), tf.float64), axis=1)
-            sums, counts = class_sums(examples.numpy(), labels, self._classes)
-            counts = counts * (len(rows) // len(labels))
-            self.sums = (sums, counts) if self.sums is None else (self.sums[0] + sums, self.sums[1] + counts)
+            self._add_sums(examples.numpy(), labels, len(rows) // len(labels))
+
+    def _add_sums(self, examples, labels, positions):
+        if self.sums is None:
+            self.sums = np.zeros((len(self._classes), examples.shape[1])), np.zeros((len(self._classes), 1), np.int64)
+        chosen = np.isin(self._classes, labels) if len(self._classes) > MANY_CLASSES * len(labels) else slice(None)
+        sums, counts = class_sums(examples, labels, self._classes[chosen])
+        self.sums[0][chosen] += sums
+        self.sums[1][chosen] += counts * positions
 
 
 def _images_a_pass(model, names, batch_size):

@@ -1,0 +1,71 @@
+"""`tf.data` batches of an `EncodedSplit`: images are read, decoded and prepared one by one on all cores, in order, then batched."""
+from tfprune.experiment import UserError
+from tfprune.input.images import RECIPES, prepare
+from tfprune.keras import tf
+
+FRAME = 2**12  # bytes of a record around its JPEG, or more
+FEATURES = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+PREFETCH_BYTES = 2**30  # a batch of 4,096 ImageNet images takes 2.3 GiB
+
+
+def check(dataset):
+    """UserError where the settings cannot prepare encoded images."""
+    if dataset.preprocessing not in RECIPES:
+        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name}'s images are files of any size; "
+                        f"they take {' or '.join(RECIPES)}")
+
+
+def batches(images, batch, even, prepared, hyper, most):
+    """Batches of prepared images, of which a few are made ahead.
+
+    Args:
+      images: a `tf.data.Dataset` of (row, augmentation seed [2]).
+      batch: images in a batch; the last one is smaller, unless it comes out `even`.
+      prepared: (row, seed) -> (image, label); see `preparer`.
+      hyper: `Hyper`; its `image_size` is read.
+      most: batches to make ahead; fewer where they are large.
+    """
+    ready = images.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    size = 3 * 4 * hyper.image_size**2 * batch
+    return ready.batch(batch, drop_remainder=even).prefetch(max(1, min(most, PREFETCH_BYTES // size)))
+
+
+def preparer(split, dataset, hyper, augmented):
+    """Compiled: (row, augmentation seed [2]) -> (image float32 [side, side, 3], label int64)."""
+    fetch = fetcher(split.reader)  # not the split, which what is made here must not keep alive
+    with tf.device("CPU:0"):
+        labels = tf.constant(split.labels)
+
+    @tf.function
+    def prepared(row, seed):
+        return prepare(fetch(row), dataset, hyper, seed if augmented else None), tf.gather(labels, row)
+    return prepared
+
+
+def fetcher(reader):
+    """A function of a row, for use in a graph, that gives its JPEG: string scalar.
+
+    All in TensorFlow, which also checks the record's checksum. Threads that wait for Python's lock would slow each other down, and hang a
+    process that ends while they read ahead; Python is asked only about damaged records, for `reader.read` says what is wrong with them.
+    """
+    with tf.device("CPU:0"):
+        files = tf.constant([str(path) for path in reader.files])
+        shards, records, lengths = (tf.constant(reader.index[name], tf.int64) for name in ("shard", "record", "length"))
+
+    def fetch(row):
+        path = tf.gather(files, tf.gather(shards, row))
+        record = _record(path, tf.gather(records, row), tf.gather(lengths, row) + FRAME)
+        return tf.cond(tf.strings.length(record) > 0, lambda: tf.io.parse_single_example(record, FEATURES)["image/encoded"],
+                       lambda: tf.ensure_shape(tf.numpy_function(reader.read, [row], tf.string), []))
+    return fetch
+
+
+def _record(path, begin, size):
+    """The TFRecord at a byte of a file, '' where it is missing or damaged; `size` bytes are read at a time."""
+    kind = {"output_types": [tf.string], "output_shapes": [[]]}
+    found = tf.raw_ops.TFRecordDatasetV2(filenames=path[None], compression_type="", buffer_size=size, byte_offsets=begin[None])
+    found = tf.raw_ops.IgnoreErrorsDataset(input_dataset=found, **kind)
+    otherwise = tf.raw_ops.TensorDataset(components=[""], output_shapes=[[]])
+    found = tf.raw_ops.ConcatenateDataset(input_dataset=found, another_dataset=otherwise, **kind)
+    found = tf.raw_ops.TakeDataset(input_dataset=found, count=tf.constant(1, tf.int64), **kind)
+    return tf.raw_ops.DatasetToSingleElement(dataset=found, **kind)[0]

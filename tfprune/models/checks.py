@@ -1,0 +1,54 @@
+"""Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
+from tfprune.experiment import DATASETS, UserError
+
+ENCODED = ("resnet", "inception")  # the preprocessing of images that are decoded as they are read
+
+
+def check_together(experiment, net):
+    """UserError, in one line, where the experiment's net (a `Net`) cannot be built for its data."""
+    for check in (_regression, _examples, _preprocessing, _widths, _size):
+        check(experiment, net)
+
+
+def _regression(experiment, net):
+    if len({experiment.hyper.mse, experiment.dataset.regression, net.regression}) > 1:
+        raise UserError(f"--experiment_id={experiment.id}: hyper.mse, dataset.regression and a net MLP1_..regression go together: "
+                        "--set hyper.mse=true --set dataset.regression=true --set dnn.name=MLP1_regression")
+
+
+def _examples(experiment, net):
+    if (net.takes == "images") != (DATASETS[experiment.dataset.name].side is not None):
+        raise UserError(f"--experiment_id={experiment.id}: the net {experiment.dnn.name} does not fit the data set "
+                        f"{experiment.dataset.name}; it takes {net.takes}")
+
+
+def _preprocessing(experiment, net):
+    dataset, image_size = experiment.dataset, experiment.hyper.image_size
+    examples = DATASETS[dataset.name]
+    if examples.side is None:
+        fits, rule = dataset.preprocessing == "none", "vectors take none"
+    elif examples.encoded:
+        fits, rule = dataset.preprocessing in ENCODED, "files of images take resnet or inception"
+    else:
+        fits = dataset.preprocessing in ("crop", "pad") or (dataset.preprocessing == "none" and image_size == examples.side)
+        rule = f"images take crop, pad, or none with hyper.image_size={examples.side}"
+    if not fits:
+        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {rule}; {dataset.name} has such")
+
+
+def _widths(experiment, net):
+    dnn = experiment.dnn
+    if int(net.narrowest * dnn.neuron_multiplier) < 1:
+        raise UserError(f"--set dnn.neuron_multiplier={dnn.neuron_multiplier}: leaves a layer of {dnn.name} without units; "
+                        f"the least is {1 / net.narrowest:g}")
+    if net.narrowest_end is None and dnn.factor_end != 1:
+        raise UserError(f"--set dnn.factor_end={dnn.factor_end}: {dnn.name} has no block with a width of its own; it takes 1")
+    if net.narrowest_end and int(net.narrowest_end * dnn.neuron_multiplier * dnn.factor_end) < 1:
+        raise UserError(f"--set dnn.factor_end={dnn.factor_end}: leaves a layer of {dnn.name} without units; "
+                        f"the least is {1 / (net.narrowest_end * dnn.neuron_multiplier):g}")
+
+
+def _size(experiment, net):
+    if net.takes == "images" and experiment.hyper.image_size < net.smallest_side:
+        raise UserError(f"--set hyper.image_size={experiment.hyper.image_size}: too small for {experiment.dnn.name}; "
+                        f"the least is {net.smallest_side}")

@@ -1,0 +1,70 @@
+"""The CSV files of a run as tables with the same columns whichever study wrote them.
+
+The CIFAR and synthetic nets' files and the ImageNet nets' have different columns, as in the original study (tfprune/units/export.py).
+Both become `set, cross, layer, compressability, performance` and `set, cross, layer, kind, amount, agreement`. Layers are text: "0", "1",
+..., "all". The ImageNet nets are measured on the validation images, which is their test set.
+"""
+import pandas as pd
+
+from tfprune.experiment import KINDS, UserError
+from tfprune.units.export import PERTURBATION_NAMES
+
+_COLUMNS = {
+    "redundancy": {"evaluation_set": "set", "cross_validation": "cross", "compressability_95": "compressability",
+                   "top_1_acc": "performance"},
+    "robustness": {"evaluation_set": "set", "cross_validation": "cross", "perturbation_layer": "layer", "perturbation_amount": "amount",
+                   "perturbation_name": "kind", "perturbation_type": "kind", "performance": "agreement", "unchanged labels": "agreement"},
+}
+_KEPT = {"redundancy": ["set", "cross", "layer", "compressability", "performance"],
+         "robustness": ["set", "cross", "layer", "kind", "amount", "agreement"]}
+_KIND_OF = {name: kind for kind, name in PERTURBATION_NAMES.items()} | {str(number): kind for number, kind in enumerate(KINDS)}
+
+
+def redundancy(run):
+    """set, cross, layer, compressability, performance (accuracy as a share; top-1 on ImageNet): a row a set, cross and layer.
+
+    Raises:
+      UserError: there is no up-to-date file, or it is damaged.
+    """
+    table = _read(run, "redundancy")
+    if "preserved_energy" in table:  # one energy is enough: compressability does not depend on it
+        table = table[table.preserved_energy == table.preserved_energy.max()]
+    return _normalised(table, run, "redundancy")
+
+
+def robustness(run):
+    """set, cross, layer ("all" too), kind, amount, agreement with the intact net: a row a set, cross, layer, kind and amount.
+
+    Raises:
+      UserError: there is no up-to-date file, or it is damaged.
+    """
+    table = _normalised(_read(run, "robustness"), run, "robustness")
+    return table.assign(kind=table.kind.astype(str).map(lambda name: _KIND_OF.get(name, name)))
+
+
+def up_to_date(run, kind):
+    """Whether the run has a file of this kind ("redundancy", "robustness"), exported after it was last measured."""
+    path, marker = run.csv(kind), run.marker(f"get_{kind}")
+    return path.exists() and not (marker.exists() and marker.stat().st_mtime > path.stat().st_mtime)
+
+
+def _read(run, kind):
+    path = run.csv(kind)
+    if not up_to_date(run, kind):
+        raise UserError(f"--experiment_id={run.experiment.id}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
+                        f"--experiment_id={run.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
+    try:
+        return pd.read_csv(path, quotechar="|")
+    except (ValueError, UnicodeDecodeError):  # pandas' parser errors are ValueErrors
+        raise _damaged(path, kind) from None
+
+
+def _normalised(table, run, kind):
+    table = table.rename(columns=_COLUMNS[kind])
+    if not set(_KEPT[kind]) <= set(table.columns):
+        raise _damaged(run.csv(kind), kind)
+    return table[_KEPT[kind]].assign(layer=table.layer.astype(str), set=table["set"].replace("validation", "test"))
+
+
+def _damaged(path, kind):
+    return UserError(f"{path}: damaged (not a {kind} table); remove it and run pkl2csv_{kind}.py again")

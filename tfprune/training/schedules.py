@@ -1,0 +1,101 @@
+"""The learning rate of every update, and when training ends: the recipes of `training.schedule`.
+
+"decay" multiplies the rate by a factor every so many epochs and goes on to `hyper.max_num_epochs`, which bounds the others too.
+"resnet_cifar" and "resnet_imagenet" are those of TensorFlow's official ResNets: the rate falls to a tenth after certain epochs.
+"""
+import math
+from dataclasses import dataclass
+
+from tfprune.experiment import UserError
+from tfprune.training.optimizers import ADAM, ADAM_DEFAULT_RATE, OPTIMIZERS
+
+FALLS = (1, 0.1, 0.01, 0.001)
+CIFAR_IMAGES = 50_000  # an epoch as the original's CIFAR schedule counts it
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """A rate that falls to a tenth after each of the epochs in `falls`, and a training that ends after `end` epochs if that is set.
+
+    It rises linearly, from 0 in the first update, over `warm_up` epochs. `per_images`: `hyper.learning_rate` is that of a batch of so
+    many images, and grows with the batch.
+    """
+
+    falls: tuple
+    end: int | None = None
+    warm_up: int = 0
+    per_images: int | None = None
+
+
+STAIRS = {"resnet_cifar": Stairs(falls=(91, 136), end=182), "resnet_imagenet": Stairs((30, 60, 80), warm_up=5, per_images=256)}
+
+
+class Schedule:
+    """The schedule of one training.
+
+    Args:
+      experiment: an `Experiment`.
+      updates_per_epoch: how many.
+      passes: epochs in one pass over all records; 1, but 3 in the original's accumulated split.
+
+    Attributes:
+      epochs: after how many training ends. reason: why then, in words.
+
+    Raises:
+      UserError: `dnn.time_step` leaves no epoch.
+    """
+
+    def __init__(self, experiment, updates_per_epoch=1, passes=1.0):
+        self.experiment, self.updates_per_epoch = experiment, updates_per_epoch
+        self.stairs = STAIRS.get(experiment.training.schedule)
+        self.epochs, self.reason = _length(experiment, self.stairs, passes)
+
+    def at(self, epoch, step=0):
+        """The learning rate after `epoch` epochs and `step` updates, and for how many updates it holds, at least to the epoch's end."""
+        hyper, rest = self.experiment.hyper, self.updates_per_epoch
+        if self.stairs is None:
+            return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay)), rest
+        done = epoch * self.updates_per_epoch + step
+        base = hyper.batch_size / self.stairs.per_images if self.stairs.per_images else 1
+        risen = self.stairs.warm_up * self.updates_per_epoch
+        if done < risen:
+            return self._rate(base * done / risen), 1
+        falls = self._falls()
+        return self._rate(base * FALLS[sum(done >= fall for fall in falls)]), min([fall - done for fall in falls if fall > done] + [rest])
+
+    def _falls(self):
+        """How many updates come before each fall of the rate.
+
+        The original's CIFAR schedule counts epochs of 50,000 images whatever it trains on, and as TensorFlow's piecewise_constant takes
+        the earlier value at the boundary itself, one update more has the higher rate.
+        """
+        if self.stairs.end is not None and self.experiment.training.learning_rates == "original":
+            batch = self.experiment.hyper.batch_size
+            return [int(CIFAR_IMAGES / batch * epoch) + 1 for epoch in (*self.stairs.falls, self.stairs.end)]
+        return [epoch * self.updates_per_epoch for epoch in self.stairs.falls]
+
+    def _rate(self, factor):
+        """The rate that the optimiser gets: adaptive ones take a tenth.
+
+        The original never lowers that of adaptive ones and gives Adam 0.001 whatever the setting (`training.learning_rates=original`).
+        """
+        hyper = self.experiment.hyper
+        if not OPTIMIZERS[hyper.optimizer][1]:
+            return hyper.learning_rate * factor
+        if self.experiment.training.learning_rates == "corrected":
+            return hyper.learning_rate * factor / 10
+        return ADAM_DEFAULT_RATE if hyper.optimizer == ADAM else hyper.learning_rate / 10
+
+
+def _length(experiment, stairs, passes):
+    """(epochs, why training ends after these); of stairs with an end, whichever comes first."""
+    epochs, earlier = experiment.hyper.max_num_epochs, experiment.dnn.time_step
+    reason = f"all {epochs} epochs done"
+    if stairs is not None and stairs.end is not None:
+        end = math.ceil(stairs.end * passes) if experiment.training.learning_rates == "original" else stairs.end
+        if end <= epochs:
+            epochs, reason = end, f"the schedule's {end} epochs are done"
+    if earlier and epochs - earlier < 1:
+        raise UserError(f"--set dnn.time_step={earlier}: training ends after {epochs} epochs, and {earlier} before that nothing is left; "
+                        f"less than {epochs}, or more than hyper.max_num_epochs={experiment.hyper.max_num_epochs}, is needed")
+    return epochs - earlier, f"{epochs - earlier} of {epochs} epochs done (dnn.time_step={earlier})" if earlier else reason
