@@ -27,15 +27,15 @@ def main(positional):
             check_buildable(run.experiment)
             Schedule(run.experiment)  # refuses a length that leaves nothing
     for run in runs:
-        execute(run, FLAGS.data_dir, FLAGS.pretrained, FLAGS.overwrite, FLAGS.dry_run)
+        execute(run, FLAGS.data_dir, FLAGS.pretrained, FLAGS.overwrite, FLAGS.dry_run, FLAGS.strict)
 
 
-def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False):
+def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False):
     """Trains a run's net, or takes its weights from the checkpoint `pretrained`, unless that is done; returns the done marker."""
     from tfprune.training.pretrained import Pretrained, finished_with
     from tfprune.training.train import train
 
-    records = partial(data.ensure, run.experiment.dataset, data_dir)
+    records = partial(data.ensure, run.experiment.dataset, data_dir, strict=strict)
     work, remark = partial(train, run, afresh=overwrite), finished_with
     if pretrained is not None:
         source = Pretrained(run, pretrained, overwrite)

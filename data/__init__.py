@@ -10,10 +10,12 @@ and a line below. Its records are built once for each content and settings, and 
 import hashlib
 import json
 import pathlib
+import sys
 
 from data import cifar10, digits, imagenet, linear, records
 from tfprune.experiment import Dataset, UserError
 from tfprune.files import read_json, writable_folder
+from tfprune.progress import say
 
 SOURCES = {
     "cifar10": cifar10,
@@ -62,6 +64,7 @@ def _build(source, dataset, data_dir, folder, meta, overwrite, strict):
         if overwrite or not records.complete(folder):
             if "encoding" in meta:
                 records.write(folder, meta, lambda place: records.write_images(place, raw, parts, meta, strict))
+                _say_what_is_left_out(folder)
             else:
                 records.write(folder, meta, lambda place: records.write_arrays(place, parts, meta))
         elif strict:
@@ -71,6 +74,12 @@ def _build(source, dataset, data_dir, folder, meta, overwrite, strict):
 def left_out(folder):
     """Names of the unreadable images that the records of a folder were built without."""
     return [name for summary in read_json(folder / records.META)["splits"].values() for name in summary.get("skipped", ())]
+
+
+def _say_what_is_left_out(folder):
+    names = left_out(folder)
+    if names:
+        say(f"{folder}: {len(names)} unreadable images left out; --strict refuses them", sys.stderr)
 
 
 def _refuse_incomplete(folder):

@@ -230,9 +230,11 @@ def test_the_last_epoch_is_kept_and_nothing_stops_earlier(tmp_path, data_dir):
     assert len(read(stopped.path / "metrics.jsonl")) < 7
 
 
-def test_the_last_epoch_is_judged_where_the_original_evaluates_before(tmp_path, data_dir):
-    settings = ["dataset.limit=60", "training.keep=last", "training.evaluate=before", "hyper.max_num_epochs=2"]
-    assert trained(tmp_path, data_dir, settings)[1]["result"]["best_epoch"] == 2
+def test_quirks_of_the_originals_train_py_leave_its_residual_nets_alone():
+    alexnet, resnet = (override(REGISTRY[number], fidelity="original") for number in (2, 217))
+    assert (alexnet.dataset.shuffle, alexnet.training.evaluate, alexnet.training.decayed_kernels) == (False, "before", "hidden_dense")
+    assert (resnet.dataset.shuffle, resnet.training.evaluate, resnet.training.decayed_kernels) == (True, "after", "all")
+    assert resnet.dataset.split == "accumulated" and resnet.training.learning_rates == "original"
 
 
 def test_time_step_of_a_training(tmp_path, data_dir):

@@ -179,6 +179,8 @@ QUIRKS = {
     "training.learning_rates": "original", "training.decayed_kernels": "hidden_dense", "training.mse": "broadcast",
     "measure.fidelity": "original",
 }
+# Of the original's train.py alone: nets with a schedule of their own were trained by other scripts.
+QUIRKS_OF_DECAY = ("dataset.shuffle", "training.evaluate", "training.decayed_kernels")
 
 
 def derive_seed(seed, *purpose):
@@ -204,7 +206,7 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
     Raises:
       UserError: the field does not exist or the value is not one it accepts.
     """
-    quirks = [f"{key}={value}" for key, value in QUIRKS.items()] if fidelity == "original" else []
+    quirks = _quirks(experiment) if fidelity == "original" else []
     changed = _assign(dataclasses.replace(experiment, fidelity=fidelity), quirks)
     registered_measure = changed.measure
     changed = _assign(changed, assignments)
@@ -215,6 +217,11 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
         name = re.sub(r"_seed=\d+", f"_seed={seed}", name) if "_seed=" in name else f"{name}_seed={seed}"
         changed = dataclasses.replace(changed, seed=seed)
     return dataclasses.replace(changed, name=name, registered_measure=registered_measure)
+
+
+def _quirks(experiment):
+    excepted = () if experiment.training.schedule == "decay" else QUIRKS_OF_DECAY
+    return [f"{key}={value}" for key, value in QUIRKS.items() if key not in excepted]
 
 
 def _assign(experiment, assignments):

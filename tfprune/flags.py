@@ -19,6 +19,7 @@ def define(results_dir, data_dir):
     flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original switches on the original's quirks (docs/fidelity.md)")
     flags.DEFINE_bool("streaming", False, "redundancy from all rows without stored activations: --set measure.streaming=true")
     flags.DEFINE_bool("overwrite", False, "do finished work again")
+    flags.DEFINE_bool("strict", False, "refuse unreadable images (imagenet), which are named and left out otherwise")
     flags.DEFINE_bool("dry_run", False, "say what would be done, and do nothing")
     define_list()
 

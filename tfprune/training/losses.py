@@ -45,11 +45,9 @@ def cross_entropy(logits, labels, smoothing):
 
 def decayed_weights(experiment, model):
     """What is under weight decay: everything that is trained (`training.weight_decay_on=trainables`), or kernels."""
-    training = experiment.training
-    if training.weight_decay_on == "trainables":
+    if experiment.training.weight_decay_on == "trainables":
         return list(model.trainable_weights)
-    # "hidden_dense" is a quirk of the original's train.py; the nets with a schedule of their own were trained by other scripts.
-    return decayed_kernels(model, training.decayed_kernels if training.schedule == "decay" else "all")
+    return decayed_kernels(model, experiment.training.decayed_kernels)
 
 
 def decayed_kernels(model, which):

@@ -80,7 +80,7 @@ def _train_to_the_end(trainer, splits, last, best, log):
 def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
     epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
-    if _evaluates_before(trainer.experiment):
+    if trainer.experiment.training.evaluate == "before":
         training, validation = (trainer.evaluate(splits[name], pipeline.steps_per_epoch(splits[name].epoch_size, batch))
                                 for name in ("train", "val"))
     else:
@@ -92,11 +92,6 @@ def _figures(trainer, splits):
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
     top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
     return line | (top_5 if trainer.score.top_5 else {})
-
-
-def _evaluates_before(experiment):
-    """Whether an epoch is judged before its updates; a quirk of the original's train.py, and so of nets of which it keeps the best."""
-    return experiment.training.evaluate == "before" and experiment.training.keep == "best"
 
 
 def _note_best(trainer, figures, best, judge):
@@ -116,7 +111,7 @@ def _reason_to_stop(trainer):
     """Why training is over, or None. It follows from the state alone, so that a resumed run stops where it would have."""
     experiment, epoch = trainer.experiment, int(trainer.epoch)
     # The original evaluates before an epoch's updates, so it never sees, and never keeps, the weights after the last epoch.
-    never_seen = int(_evaluates_before(experiment) and trainer.schedule.epochs > 0)
+    never_seen = int(experiment.training.evaluate == "before" and trainer.schedule.epochs > 0)
     if epoch >= trainer.schedule.epochs - never_seen:
         return trainer.schedule.reason
     if experiment.training.keep == "last":
