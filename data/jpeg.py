@@ -5,6 +5,8 @@ content tells. Ordinary files are kept byte for byte.
 """
 QUALITY = 100  # of what is encoded again, as in the original
 DAMAGED = "damaged or cut short"
+MOST_VALUES = 2**29  # pixels * 3; TensorFlow decodes no JPEG that has as many, at full size
+MOST_LONGER = 100  # one side than the other: a short side of 256 pixels makes a long one of 25,600
 NO_FRAME = (0xC4, 0xC8, 0xCC)  # Huffman tables, reserved, arithmetic coding: between the markers that hold a shape
 START_OF_SCAN = 0xDA
 
@@ -22,7 +24,7 @@ def normalised(content):
     Returns (bytes, height, width).
 
     Raises:
-      Unreadable: it is something else, or cut short, or damaged so that decoding notices.
+      Unreadable: it is something else, or cut short, or damaged so that decoding notices, or of a size that no batch should hold.
     """
     from tfprune.keras import tf
 
@@ -30,7 +32,7 @@ def normalised(content):
         if content.startswith(b"\xff\xd8"):
             return _jpeg(tf, content)
         if content.startswith(b"\x89PNG"):
-            return _encoded(tf, tf.io.decode_png(content, channels=3))
+            return _png(tf, content)
     except tf.errors.OpError:
         raise Unreadable(DAMAGED) from None
     raise Unreadable("neither a JPEG nor a PNG" if content else "empty")
@@ -38,10 +40,24 @@ def normalised(content):
 
 def _jpeg(tf, content):
     height, width, channels = header(content)
+    _check_size(height, width)
     if channels != 3:
         return _encoded(tf, tf.io.decode_jpeg(content, channels=3))
     tf.io.decode_jpeg(content, channels=3, ratio=8)  # reads all of it and finds what a full one would, for three quarters of the work
     return content, height, width
+
+
+def _png(tf, content):
+    _check_size(*(int.from_bytes(content[start:start + 4], "big") for start in (20, 16)))
+    return _encoded(tf, tf.io.decode_png(content, channels=3))
+
+
+def _check_size(height, width):
+    """Unreadable for a small file that would fill the memory when it is decoded, or when its short side is made as long as the net's."""
+    if height * width * 3 >= MOST_VALUES:
+        raise Unreadable(f"{width} x {height} pixels are too many")
+    if max(height, width) > MOST_LONGER * min(height, width):
+        raise Unreadable(f"{width} x {height} pixels, one side more than {MOST_LONGER} times the other")
 
 
 def header(content):

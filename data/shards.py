@@ -6,6 +6,7 @@ import collections
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from tfprune.progress import say, track
 
 HEADER, FOOTER = 12, 4  # bytes around a TFRecord: its length and their checksum; the checksum of the content
 AHEAD = 8  # files a core may be ahead of the writer
+MOST_BYTES = 2**28  # of a file; a photograph has a thousandth
 
 
 def write_split(folder, split, part, meta, strict=False):
@@ -88,6 +90,11 @@ def _checked(part):
 
 def _read(path):
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device read without end
+            raise Unreadable("not an ordinary file")
+        if status.st_size > MOST_BYTES:
+            raise Unreadable(f"{status.st_size} bytes are too many")
         content = path.read_bytes()
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror})") from None

@@ -202,7 +202,7 @@ MEANING = {
                      "all three": {"hyper.drop_train": .5, "hyper.augmentation": True, "hyper.weight_decay": 1e-3}},
     "learning_rate_and_batch": {
         f"{net}, k = {k}": {"dnn.name": name, "hyper.batch_size": batch, "hyper.learning_rate": rate * batch / 128,
-                            "hyper.augmentation": True}
+                            "hyper.augmentation": name == "ResNet_cifar"}
         for net, name, rate in (("Alexnet", "Alexnet", .01), ("ResNet-56", "ResNet_cifar", .1))
         for k, batch in (("1/4", 32), ("1", 128), ("4", 512))},
     "initialisers_normal": {"Glorot": {"dnn.init_type": 0}, "He": {"dnn.init_type": 2}, "LeCun": {"dnn.init_type": 4}},

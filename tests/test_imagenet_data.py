@@ -1,5 +1,6 @@
 """ImageNet from a generated folder in its layout: labels, features, odd and broken files, shards, preparation and batches."""
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -221,8 +222,9 @@ def test_what_decides_the_records(made):
 def test_unreadable_files_are_named_counted_and_left_out(tmp_path):
     raw = ilsvrc.make_folder(tmp_path, classes=3, train_per_class=20, val_per_class=2)
     status, out, err = cli("-m", "data.build", "--dataset=imagenet", f"--data_dir={tmp_path}")
-    assert status == 0 and len(err.splitlines()) == 3 == len(raw.corrupt)
-    assert {line.partition(": ")[0] for line in err.splitlines()} == set(map(str, raw.corrupt))
+    *named, counted = err.splitlines()
+    assert status == 0 and sorted(line.partition(": ")[0] for line in named) == sorted(map(str, raw.corrupt)) and len(named) == 3
+    assert counted == f"{written(tmp_path)[0]}: 3 unreadable images left out; --strict refuses them"
     assert "left out: 3 unreadable images" in out and str(written(tmp_path)[0]) in out
     meta = json.loads((written(tmp_path)[0] / "meta.json").read_text())
     skipped = [name for split in records.SPLITS for name in meta["splits"][split]["skipped"]]
@@ -272,13 +274,33 @@ def be_half_a_cmyk(path):
     path.write_bytes(content[:len(content) // 2])
 
 
-@pytest.mark.parametrize("damage", [cut, empty, be_text, lead_nowhere, end_in_its_header, be_half_a_png, be_half_a_cmyk])
+def be_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def lead_to_a_device(path):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def be_a_huge_file(path):
+    with open(path, "wb") as handle:
+        handle.truncate(2**40)
+
+
+def be_a_thread(path):
+    path.write_bytes(ilsvrc.encoded(np.zeros((1, 5000, 3), np.uint8)))
+
+
+@pytest.mark.parametrize("damage", [cut, empty, be_text, lead_nowhere, end_in_its_header, be_half_a_png, be_half_a_cmyk, be_a_pipe,
+                                    lead_to_a_device, be_a_huge_file, be_a_thread])
 def test_each_kind_of_unreadable_file(raw, tmp_path, capfd, damage):
     path = sorted((raw.root / "val" / raw.wnids[2]).iterdir())[1]
     damage(path)
     folder = data.ensure(PLAIN, tmp_path)
-    err = capfd.readouterr().err
-    assert str(path) in err and err.count("\n") == 1 and len(load(folder, "test")) == 5
+    named, counted = capfd.readouterr().err.splitlines()
+    assert named.startswith(f"{path}: ") and f"{folder}: 1 unreadable images left out" in counted and len(load(folder, "test")) == 5
     assert data.left_out(folder) == [str(path.relative_to(raw.root))]
     with pytest.raises(UserError, match=re.escape(str(path))) as caught:
         data.ensure(PLAIN, tmp_path, overwrite=True, strict=True)
@@ -329,6 +351,21 @@ def test_jpeg_header(options, mode):
     for length in (2, 3, 20, 60, content.index(b"\xff\xda"), content.index(b"\xff\xda") + 3):
         with pytest.raises(jpeg.Unreadable):
             jpeg.header(content[:length])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("size", "says"), [((15_000, 15_000), "too many"), ((60_000, 2), "100 times the other"), ((3, 301), "100 times"),
+                                            ((3, 300), None), ((1, 1), None)])
+def test_sizes_that_no_batch_can_hold(kind, size, says, monkeypatch):
+    """Decoded, the first is larger than TensorFlow decodes a JPEG; with short sides of 256 the next would be gigabytes long."""
+    content = io.BytesIO()
+    Image.new("RGB", size).save(content, kind)
+    if says is None:
+        assert jpeg.normalised(content.getvalue())[1:] == size[::-1]
+        return
+    monkeypatch.setattr(jpeg, "_encoded", None)
+    with pytest.raises(jpeg.Unreadable, match=says):
+        jpeg.normalised(content.getvalue())
 
 
 def test_the_quick_check_finds_what_a_full_decoding_would():
@@ -593,6 +630,32 @@ def test_damaged_meta_is_named(folder, damage):
     damage(folder / "meta.json")
     with pytest.raises(UserError, match=r"meta\.json: (missing|damaged); .*--dataset=imagenet"):
         load(folder, "train")
+
+
+@pytest.mark.parametrize("key", ["shard_bytes", "sha256", "count"])
+def test_meta_of_encoded_images_that_lacks_something_is_damaged(folder, key):
+    meta = json.loads((folder / "meta.json").read_text())
+    del meta["splits"]["train"][key]
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"meta\.json: damaged; .*--dataset=imagenet"):
+        load(folder, "train")
+
+
+@pytest.mark.parametrize("change", [lambda index: index[:-1], lambda index: index["label"], lambda index: set_to(index, "shard", 1),
+                                    lambda index: set_to(index, "shard", -1), lambda index: set_to(index, "label", 1001)])
+def test_an_index_that_does_not_fit_its_records_is_refused(folder, change):
+    path, meta = folder / "train.index.npy", json.loads((folder / "meta.json").read_text())
+    np.save(path, change(np.load(path)))
+    meta["splits"]["train"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"train\.index\.npy: is of other records than its meta\.json; .*--overwrite") as caught:
+        load(folder, "train")
+    one_line(caught)
+
+
+def set_to(index, name, value):
+    index[name][3] = value
+    return index
 
 
 KILLED = """

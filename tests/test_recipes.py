@@ -75,6 +75,14 @@ def test_imagenet_nets_warm_up_and_fall():
     assert (schedule.epochs, schedule.reason) == (90, "all 90 epochs done")
 
 
+def test_the_rate_is_that_of_the_batch_there_is():
+    """Of a small data set all examples are a batch, whatever the experiment asks for."""
+    experiment = override(REGISTRY[9002], ["training.schedule=resnet_imagenet", "hyper.batch_size=8192"])
+    rng = np.random.default_rng(0)
+    trainer = Trainer(experiment, Split(rng.integers(256, size=(64, 8, 8, 1), dtype=np.uint8), rng.integers(10, size=64), 10))
+    assert trainer.schedule.at(5)[0] == pytest.approx(.01 * 64 / 256)
+
+
 @pytest.mark.parametrize(("experiment_id", "settings", "updates"), [
     (2, [], 7), (217, [], 3), (217, ["training.learning_rates=original"], 371), (4000, ["hyper.batch_size=512"], 4)])
 def test_a_rate_holds_for_as_long_as_the_schedule_says(experiment_id, settings, updates):
@@ -215,6 +223,14 @@ def test_top_5():
     outputs[:, :6] = [6, 5, 4, 3, 2, 1]
     score.update(1.0, tf.constant(outputs), tf.constant([0, 4, 5], tf.int64))
     assert score.result() == pytest.approx({"loss": 1.0, "accuracy": 1 / 3, "top_5": 2 / 3})
+
+
+def test_top_5_of_equal_outputs_and_of_none():
+    score = Score(regression=False, top_5=True)
+    outputs = np.zeros((4, 12), "float32")
+    outputs[2:] = np.nan
+    score.update(1.0, tf.constant(outputs), tf.constant([4, 5, 0, 11], tf.int64))
+    assert score.result()["top_5"] == 1 / 4
 
 
 # --- whole trainings ------------------------------------------------------------------------------------------------------------

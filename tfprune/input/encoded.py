@@ -71,17 +71,25 @@ def load(folder, split, meta):
         found = path.stat().st_size if path.is_file() else None
         if found != size:
             raise UserError(f"{path}: {'missing' if found is None else f'truncated, {found} of {size} bytes'}; {advice}")
-    index = _index(folder / index_file(split), summary, advice)
+    index = _index(folder / index_file(split), summary, meta["num_classes"], advice)
     labels = index["label"].astype(np.int64)
     labels.setflags(write=False)
     return EncodedSplit(ImageReader(files, index, advice), labels, meta["num_classes"])
 
 
-def _index(path, summary, advice):
+def _index(path, summary, num_classes, advice):
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {advice}") from None
     if hashlib.sha256(content).hexdigest() != summary["sha256"]:
         raise UserError(f"{path}: corrupt or truncated; {advice}")
-    return np.load(path, allow_pickle=False).view(INDEX)
+    index = np.load(path, allow_pickle=False)
+    if index.dtype != INDEX or index.shape != (summary["count"],) or not _within(index, len(summary["shard_bytes"]), num_classes):
+        raise UserError(f"{path}: is of other records than its meta.json; {advice}")
+    return index
+
+
+def _within(index, shards, num_classes):
+    limits = {"shard": shards, "label": num_classes}
+    return all((index[name] >= 0).all() and (index[name] < limit).all() for name, limit in limits.items())

@@ -7,6 +7,7 @@ from tfprune.input import META, SPLITS
 
 KEYS = ("splits", "label_dtype", "num_classes", "rebuild")
 RAW_KEYS = (*KEYS, "shape", "dtype")  # of records that hold arrays; others say their "encoding"
+SUMMARY, ENCODED_SUMMARY = {"count", "epoch_size"}, {"count", "epoch_size", "shard_bytes", "sha256"}  # of each split
 
 
 def read(folder):
@@ -14,9 +15,10 @@ def read(folder):
     path = pathlib.Path(folder) / META
     try:
         meta = read_json(path)
-        if any({"count", "epoch_size"} - set(meta["splits"][split]) for split in SPLITS):
+        keys, summary = (RAW_KEYS, SUMMARY) if meta.get("encoding") is None else ((*KEYS, "encoding"), ENCODED_SUMMARY)
+        if any(summary - set(meta["splits"][split]) for split in SPLITS):
             raise KeyError("splits")
-        return {key: meta[key] for key in RAW_KEYS} if meta.get("encoding") is None else {key: meta[key] for key in (*KEYS, "encoding")}
+        return {key: meta[key] for key in keys}
     except FileNotFoundError:
         raise UserError(f"{path}: missing; {remedy(folder)}") from None
     except (UserError, KeyError, TypeError, AttributeError):

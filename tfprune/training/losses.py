@@ -60,11 +60,18 @@ def decayed_kernels(model, which):
     return [layer.kernel for layer in hidden_dense] if convolutional else []
 
 
+def _among_five(outputs, labels):
+    """How many of the labels (B,) are among the five largest outputs (B, classes), float64. tf.math.in_top_k would count ties in."""
+    found = tf.equal(tf.math.top_k(outputs, 5).indices, tf.cast(labels, tf.int32)[:, None])
+    sound = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
+    return tf.reduce_sum(tf.cast(tf.reduce_any(found, axis=1) & sound, tf.float64))
+
+
 class Score:
     """Running loss and accuracy over batches; the sums are variables, so that a checkpoint taken within an epoch keeps them.
 
     Accuracy is the share of right classes; of a regression, the share of the labels' variance that the outputs explain (>= 0). With
-    `top_5` the share of examples whose class is among the five likeliest counts too.
+    `top_5` the share of examples whose class is among the five likeliest counts too; of equal outputs the first counts as likelier.
     """
 
     def __init__(self, regression, top_5=False):
@@ -87,7 +94,7 @@ class Score:
         else:
             right = tf.equal(tf.argmax(outputs, 1, output_type=labels.dtype), labels)
             hits, moments = tf.reduce_sum(tf.cast(right, tf.float64)), [tf.zeros([], tf.float64)] * 3
-        among_five = [tf.reduce_sum(tf.cast(tf.math.in_top_k(labels, outputs, 5), tf.float64))] if self.top_5 else []
+        among_five = [_among_five(outputs, labels)] if self.top_5 else []
         self.sums.assign_add(tf.stack([count, tf.cast(loss, tf.float64) * count, hits, *moments, *among_five]))
 
     def result(self):

@@ -37,6 +37,7 @@ class Schedule:
       experiment: an `Experiment`.
       updates_per_epoch: how many.
       passes: epochs in one pass over all records; 1, but 3 in the original's accumulated split.
+      batch: images in a batch, where there are fewer than `hyper.batch_size`.
 
     Attributes:
       epochs: after how many training ends. reason: why then, in words.
@@ -45,8 +46,9 @@ class Schedule:
       UserError: `dnn.time_step` leaves no epoch.
     """
 
-    def __init__(self, experiment, updates_per_epoch=1, passes=1.0):
+    def __init__(self, experiment, updates_per_epoch=1, passes=1.0, batch=None):
         self.experiment, self.updates_per_epoch = experiment, updates_per_epoch
+        self.batch = batch or experiment.hyper.batch_size
         self.stairs = STAIRS.get(experiment.training.schedule)
         self.epochs, self.reason = _length(experiment, self.stairs, passes)
 
@@ -56,7 +58,7 @@ class Schedule:
         if self.stairs is None:
             return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay)), rest
         done = epoch * self.updates_per_epoch + step
-        base = hyper.batch_size / self.stairs.per_images if self.stairs.per_images else 1
+        base = self.batch / self.stairs.per_images if self.stairs.per_images else 1
         risen = self.stairs.warm_up * self.updates_per_epoch
         if done < risen:
             return self._rate(base * done / risen), 1

@@ -37,7 +37,8 @@ class Trainer:
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
         self.updates_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
-        self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size)
+        batch = min(experiment.hyper.batch_size, len(training_split))
+        self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, batch)
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
 
