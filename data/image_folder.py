@@ -1,5 +1,4 @@
 """The folder of ILSVRC 2012, as image-net.org's archives unpack or as Kaggle has it: which images there are, and of which class."""
-import csv
 import hashlib
 import os
 import pathlib
@@ -10,16 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data import annotations
+from data.annotations import VAL_LABELS, VAL_SOLUTION
 from tfprune.experiment import UserError
 
 ROOTS = ("imagenet", "imagenet/ILSVRC", "imagenet/ILSVRC/Data/CLS-LOC")
 WNID = re.compile(r"n\d{8}")
 SUFFIXES = (".jpeg", ".jpg", ".png")
 MOST_CLASSES = 1000
-VAL_LABELS = "imagenet_2012_validation_synset_labels.txt"
-VAL_SOLUTION = "LOC_val_solution.csv"
-METADATA = "imagenet_metadata.txt"
-BOXES = "imagenet_2012_bounding_boxes.csv"
 SOURCE = "ILSVRC 2012 comes from https://image-net.org/download-images after registration, and is not downloaded"
 
 
@@ -68,7 +65,7 @@ def read(data_dir):
       UserError: they are not there, or not in this layout; says what to put where.
     """
     root = find(data_dir)
-    extras = _extras(root, pathlib.Path(data_dir, ROOTS[0]))
+    extras = annotations.find(root, pathlib.Path(data_dir, ROOTS[0]))
     wnids = _class_folders(root / "train")
     if not wnids:
         archives = any(name.endswith(".tar") for name in os.listdir(root / "train"))
@@ -95,13 +92,6 @@ def _advice(data_dir):
     root = pathlib.Path(data_dir, ROOTS[0])
     return (f"put the training images into {root}/train/<wnid>/ and the validation images into {root}/val/<wnid>/, or flat into "
             f"{root}/val/ with {VAL_LABELS} or {VAL_SOLUTION} beside it (below {root}/ILSVRC/Data/CLS-LOC works too); {SOURCE}")
-
-
-def _extras(root, top):
-    """The files with labels, words and boxes: in val, beside it, or above it up to `top`."""
-    places = [root / "val", root, *(parent for parent in root.parents if parent == top or top in parent.parents)]
-    paths = (place / name for place in reversed(places) for name in (VAL_LABELS, VAL_SOLUTION, METADATA, BOXES))
-    return {path.name: path for path in paths if path.is_file()}
 
 
 def _class_folders(folder):
@@ -151,7 +141,7 @@ def _validation(folder, wnids, extras):
     if present:
         _known(present, wnids, folder)
         return _by_class(folder, present, wnids)
-    labels, path = _flat_labels(folder, [name for name, _ in loose], extras)
+    labels, path = annotations.validation_labels(folder, [name for name, _ in loose], extras)
     _known(labels, wnids, path)
     number = {wnid: index for index, wnid in enumerate(wnids)}
     return Images(folder, [name for name, _ in loose], np.array([size for _, size in loose], np.int64),
@@ -163,23 +153,3 @@ def _known(labels, wnids, where):
     if strange:
         raise UserError(f"{where}: class {strange[0]} ({len(strange)} in all) is in val but has no folder in train; complete train, or "
                         "remove the class from val")
-
-
-def _flat_labels(folder, names, extras):
-    """Class names of flat validation images, in the order of the files, and where they were read."""
-    if VAL_LABELS in extras:
-        path = extras[VAL_LABELS]
-        labels = path.read_text(errors="replace").split()
-        if len(labels) != len(names):
-            raise UserError(f"{path}: {len(labels)} labels for {len(names)} images in {folder}; expected one a line, in the order of names")
-        return labels, path
-    if VAL_SOLUTION in extras:
-        path = extras[VAL_SOLUTION]
-        with open(path, newline="", errors="replace") as handle:
-            label = {row[0]: row[1].split()[0] for row in csv.reader(handle) if len(row) > 1 and row[1].strip()}
-        missing = [name for name in names if pathlib.Path(name).stem not in label]
-        if missing:
-            raise UserError(f"{path}: no line for {missing[0]} ({len(missing)} of {len(names)} images in {folder})")
-        return [label[pathlib.Path(name).stem] for name in names], path
-    raise UserError(f"{folder}: flat validation images without labels; put {VAL_LABELS} or {VAL_SOLUTION} into {folder.parent}, or the "
-                    f"images into {folder}/<wnid>/")

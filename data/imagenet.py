@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import annotations, image_folder, splits
-from data.image_folder import BOXES, METADATA, ImageFolder, Images
+from data.image_folder import ImageFolder, Images
 from tfprune.experiment import UserError
 
 FIELDS = ("seed", "limit", "proportion_training_set", "random_labels")
@@ -93,7 +93,7 @@ class ImageNet:
                 "test": part("test", test, test_rows, 1 + test.classes)}
 
     def _annotations(self):
-        return annotations.words(self.folder.extras.get(METADATA)), annotations.boxes(self.folder.extras.get(BOXES))
+        return annotations.words(self.folder.extras.get(annotations.METADATA)), annotations.boxes(self.folder.extras.get(annotations.BOXES))
 
     def check(self, parts, written):
         """Refuses where unreadable files have taken a whole class, or a split.

@@ -43,27 +43,38 @@ def write_split(folder, split, part, meta, strict=False):
     names = shard_files(split, part.shards)
     bounds = np.linspace(0, part.count, part.shards + 1).astype(int)
     with contextlib.closing(_checked(part)) as images, track(None, total=part.count, label=f"{meta['name']} {split}") as bar:
-        for shard, name in enumerate(names):
+        for number, name in enumerate(names):
             with tf.io.TFRecordWriter(str(folder / name)) as writer:
-                position = 0
-                for place in range(bounds[shard], bounds[shard + 1]):
+                shard = _Shard(number, writer)
+                for place in range(bounds[number], bounds[number + 1]):
                     try:
                         content, height, width = next(images)()
-                        record = _example(tf, part, place, content, height, width)
-                        writer.write(record)
-                        offset = position + HEADER + record.index(content)
-                        index[place] = (shard, position, offset, len(content), zlib.crc32(content), part.labels[place])
-                        position += HEADER + len(record) + FOOTER
                     except Unreadable as error:
                         _leave_out(part.path(place), error, strict)
                         skipped.append(part.name(place))
+                    else:
+                        record = _example(tf, part, place, content, height, width)
+                        index[place] = shard.add(record, content, part.labels[place])
                     bar.update()
-            sizes.append(position)
+            sizes.append(shard.size)
     written = index["length"] > 0
     np.save(folder / index_file(split), index[written], allow_pickle=False)
     counts = np.bincount(part.labels[written], minlength=meta["num_classes"])
     return {"count": int(written.sum()), "epoch_size": int(written.sum()), "label_counts": counts.tolist(), "shard_bytes": sizes,
             "sha256": hashlib.sha256((folder / index_file(split)).read_bytes()).hexdigest(), "skipped": skipped}, written
+
+
+class _Shard:
+    """A file that is being written; `size` is where its next record begins, and in the end its bytes."""
+
+    def __init__(self, number, writer):
+        self._number, self._writer, self.size = number, writer, 0
+
+    def add(self, record, content, label):
+        """Writes a record; returns the row of INDEX for the image `content` in it."""
+        self._writer.write(record)
+        begin, self.size = self.size, self.size + HEADER + len(record) + FOOTER
+        return self._number, begin, begin + HEADER + record.index(content), len(content), zlib.crc32(content), label
 
 
 def _leave_out(path, error, strict):

@@ -1,10 +1,14 @@
-"""What all tests share: where reference material is, how a script is started as a user would, and a tiny experiment to run."""
+"""What all tests share: reference material, scripts started as a user would, a tiny experiment to run, and a small ImageNet."""
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+import data
+from tests import ilsvrc
+from tfprune.experiment import Dataset
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -57,3 +61,10 @@ def refused(script, *arguments):
 def data_dir(tmp_path_factory):
     """One data folder for all tests of a session: records are built once."""
     return tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="session")
+def small_imagenet(tmp_path_factory):
+    """A data folder with a generated ImageNet, unreadable files among its images; its description; and records of it."""
+    path = tmp_path_factory.mktemp("imagenet")
+    return path, ilsvrc.make_folder(path), data.ensure(Dataset("imagenet"), path)

@@ -67,6 +67,17 @@ def encoded(image, kind="JPEG"):
     return content.getvalue()
 
 
+def photograph(height, width, seed=0):
+    """A JPEG with smooth and sharp parts, and what TensorFlow decodes of it, float64 [height, width, 3]."""
+    from tfprune.keras import tf
+
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows * 2 % 256, columns * 3 % 256, (rows + columns) % 256], axis=-1) + rng.integers(0, 20, (height, width, 3))
+    content = encoded(np.clip(image, 0, 255).astype(np.uint8))
+    return content, tf.io.decode_jpeg(content, channels=3).numpy().astype(np.float64)
+
+
 def _spoil(root, wnids, rng):
     """Adds files that no decoder reads; yields their paths."""
     whole = encoded(picture(rng, 0, len(wnids)))

@@ -52,6 +52,16 @@ def test_growth_of_g7_stands_in_the_legend(fidelity):
     assert skipping["b"] == pytest.approx(2)
 
 
+@pytest.mark.parametrize(("slopes", "largest", "smallest"), [  # facts 11: printed by the notebooks, and written into their figures
+    ((2.8102, 2.2908, 2.5258), "2.81", "2.29"), ((2.6842, 2.1105, 2.3693), "2.68", "2.11"), ((2.8099, 2.3571, 2.5746), "2.81", "2.36"),
+    ((3.1455, 3.8622, 3.6089), "3.86", "3.15"), ((3.1455, 2.3071, 2.8020, 2.9292), "3.15", "2.31")])
+def test_growth_factors_of_the_published_figures(slopes, largest, smallest):
+    table = tidy({f"g {slope}": [0.01 * slope**place for place in range(5)] for slope in slopes})
+    texts, title = legend(figures.prunability(table, "published").axes[0])
+    assert f"max {largest}, min {smallest}" in title
+    assert texts[1:] == [f"g {slope}: g = {slope:.2f}" for slope in slopes]
+
+
 def test_prunability_of_g6_through_files_and_figure(tmp_path):
     run = Run(REGISTRY[5], tmp_path)  # width factor 2
     write_tables(run, {("test", 0, 0): .5}, {("test", 0, "all"): CURVE}, {"test": .9})

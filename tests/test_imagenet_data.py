@@ -1,4 +1,4 @@
-"""ImageNet from a generated folder in its layout: labels, features, odd and broken files, shards, preparation and batches."""
+"""Records of ImageNet from a generated folder in its layout: labels, features, odd and broken files, shards, damage."""
 import dataclasses
 import hashlib
 import io
@@ -19,21 +19,13 @@ import data
 from data import annotations, image_folder, imagenet, jpeg, records
 from tests import ilsvrc
 from tests.conftest import ROOT, cli, ok, refused, script_environment
-from tests.test_input import resized
 from tfprune.experiment import Dataset, Hyper, UserError
-from tfprune.input import images, pipeline, shards
+from tfprune.input import pipeline, shards
 from tfprune.input.records import load
 from tfprune.keras import tf
 
 PLAIN = Dataset("imagenet", preprocessing="resnet")
 SMALL = Hyper(batch_size=8, image_size=32, augmentation=True)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A data folder with unreadable files among the images, its description, and records of it."""
-    path = tmp_path_factory.mktemp("imagenet")
-    return path, ilsvrc.make_folder(path), data.ensure(PLAIN, path)
 
 
 @pytest.fixture
@@ -43,9 +35,9 @@ def raw(tmp_path):
 
 
 @pytest.fixture
-def folder(made, tmp_path):
+def folder(small_imagenet, tmp_path):
     """A copy of the records that may be damaged."""
-    return shutil.copytree(made[2], tmp_path / "tfrecords" / made[2].name)
+    return shutil.copytree(small_imagenet[2], tmp_path / "tfrecords" / small_imagenet[2].name)
 
 
 def examples(folder, split):
@@ -75,8 +67,8 @@ def written(path):
 # --- records ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_records_hold_every_readable_image_with_the_originals_features(made):
-    path, raw, folder = made
+def test_records_hold_every_readable_image_with_the_originals_features(small_imagenet):
+    path, raw, folder = small_imagenet
     good = sorted(str(name.relative_to(raw.root)) for name in raw.root.glob("*/*/*") if name not in raw.corrupt)
     found = {split: list(examples(folder, split)) for split in records.SPLITS}
     names = [f"{'val' if split == 'test' else 'train'}/{example['image/class/synset'].decode()}/{example['image/filename'].decode()}"
@@ -97,8 +89,8 @@ def test_records_hold_every_readable_image_with_the_originals_features(made):
                 assert abs(difference).mean() < 8, name
 
 
-def test_split_gives_what_the_records_hold(made):
-    folder = made[2]
+def test_split_gives_what_the_records_hold(small_imagenet):
+    folder = small_imagenet[2]
     for split in records.SPLITS:
         opened, stored = load(folder, split), list(examples(folder, split))
         assert [opened.reader.read(row) for row in range(len(opened))] == [example["image/encoded"] for example in stored]
@@ -112,8 +104,8 @@ def test_split_gives_what_the_records_hold(made):
         assert meta["splits"][split]["label_counts"] == counts.tolist() and meta["splits"][split]["count"] == counts.sum()
 
 
-def test_order_is_shuffled_seeded_and_val_is_held_out_of_train(made):
-    path, raw, folder = made
+def test_order_is_shuffled_seeded_and_val_is_held_out_of_train(small_imagenet):
+    path, raw, folder = small_imagenet
     folders = {seed: data.ensure(dataclasses.replace(PLAIN, seed=seed), path) for seed in (0, 1)}
     rows = {seed: {split: [example["image/filename"] for example in examples(folders[seed], split)] for split in records.SPLITS}
             for seed in folders}
@@ -133,8 +125,8 @@ def test_building_again_gives_the_same_bytes(raw, tmp_path):
 
 def test_words_and_boxes(raw, tmp_path):
     wnid = raw.wnids[1]
-    (raw.root / image_folder.METADATA).write_text(f"{raw.wnids[0]}\ttench, Tinca tinca\n{wnid}\tgoldfish\n")
-    (raw.root / image_folder.BOXES).write_text(f"{wnid}_0.JPEG,0.1,0.2,0.8,0.9\n{wnid}_0.JPEG,0.0,0.25,1.0,0.5\nother.JPEG,0,0,1,1\n")
+    (raw.root / annotations.METADATA).write_text(f"{raw.wnids[0]}\ttench, Tinca tinca\n{wnid}\tgoldfish\n")
+    (raw.root / annotations.BOXES).write_text(f"{wnid}_0.JPEG,0.1,0.2,0.8,0.9\n{wnid}_0.JPEG,0.0,0.25,1.0,0.5\nother.JPEG,0,0,1,1\n")
     folder = data.ensure(dataclasses.replace(PLAIN, proportion_training_set=1), tmp_path)
     found = {example["image/filename"].decode(): example for example in examples(folder, "train")}
     boxed = found[f"{wnid}_0.JPEG"]
@@ -181,8 +173,8 @@ def test_many_shards(raw, tmp_path, monkeypatch):
 # --- settings --------------------------------------------------------------------------------------------------------------------
 
 
-def test_limit_takes_evenly_of_all_classes(made):
-    path, raw, _ = made
+def test_limit_takes_evenly_of_all_classes(small_imagenet):
+    path, raw, _ = small_imagenet
     folder = data.ensure(dataclasses.replace(PLAIN, limit=25, proportion_training_set=1.0), path)
     assert np.bincount(load(folder, "train").labels).tolist()[1:] in ([5] * 5, [4, 5, 5, 5, 5], [5, 5, 5, 5, 4], [4, 5, 5, 5, 4])
     assert len(load(folder, "test")) in (4, 5) and len(set(load(folder, "test").labels)) >= 4
@@ -198,8 +190,8 @@ def test_spread(sizes, count, taken):
     assert len(drawn) > 1
 
 
-def test_random_labels_are_of_the_classes_there_are_and_spare_the_test_set(made):
-    path, raw, folder = made
+def test_random_labels_are_of_the_classes_there_are_and_spare_the_test_set(small_imagenet):
+    path, raw, folder = small_imagenet
     drawn = data.ensure(dataclasses.replace(PLAIN, random_labels=True), path)
     assert drawn != folder
     for split in ("train", "val"):
@@ -208,8 +200,8 @@ def test_random_labels_are_of_the_classes_there_are_and_spare_the_test_set(made)
     np.testing.assert_array_equal(load(drawn, "test").labels, load(folder, "test").labels)
 
 
-def test_what_decides_the_records(made):
-    path, _, folder = made
+def test_what_decides_the_records(small_imagenet):
+    path, _, folder = small_imagenet
     same = dataclasses.replace(PLAIN, preprocessing="inception", resize="tf1", shuffle=False, split="accumulated")
     assert data.ensure(same, path) == folder
     with pytest.raises(UserError, match="leaves none of 1 "):
@@ -369,7 +361,7 @@ def test_sizes_that_no_batch_can_hold(kind, size, says, monkeypatch):
 
 
 def test_the_quick_check_finds_what_a_full_decoding_would():
-    content, _ = photograph(90, 120)
+    content, _ = ilsvrc.photograph(90, 120)
     rng = np.random.default_rng(0)
     outcomes = set()
     for end in (*range(40, len(content), 61), *range(len(content) - 20, len(content) + 1)):
@@ -503,10 +495,10 @@ def flatten(raw):
 def test_flat_validation_images(raw, tmp_path, place, kind):
     wnids = flatten(raw)
     if kind == "labels":
-        (raw.root / place / image_folder.VAL_LABELS).write_text("".join(f"{wnid}\n" for wnid in wnids.values()))
+        (raw.root / place / annotations.VAL_LABELS).write_text("".join(f"{wnid}\n" for wnid in wnids.values()))
     else:
         lines = [f"{name[:-5]},{wnid} 1 2 3 4 {wnid} 5 6 7 8 \n" for name, wnid in reversed(wnids.items())]
-        (raw.root / place / image_folder.VAL_SOLUTION).write_text("ImageId,PredictionString\n" + "".join(lines))
+        (raw.root / place / annotations.VAL_SOLUTION).write_text("ImageId,PredictionString\n" + "".join(lines))
     folder = data.ensure(PLAIN, tmp_path)
     found = {example["image/filename"].decode(): example["image/class/synset"].decode() for example in examples(folder, "test")}
     assert found == wnids
@@ -520,14 +512,14 @@ def test_kaggles_layout(raw, tmp_path):
     deep.mkdir(parents=True)
     for name in ("train", "val"):
         (raw.root / name).rename(deep / name)
-    (raw.root / image_folder.VAL_SOLUTION).write_text("".join(f"{name[:-5]},{wnid} 1 2 3 4\n" for name, wnid in wnids.items()))
+    (raw.root / annotations.VAL_SOLUTION).write_text("".join(f"{name[:-5]},{wnid} 1 2 3 4\n" for name, wnid in wnids.items()))
     assert len(load(data.ensure(PLAIN, tmp_path), "test")) == 6
 
 
 def test_flat_validation_images_without_or_with_wrong_labels(raw, tmp_path):
     wnids = flatten(raw)
-    assert image_folder.VAL_LABELS in refusal(tmp_path)
-    labels, solution = raw.root / image_folder.VAL_LABELS, raw.root / image_folder.VAL_SOLUTION
+    assert annotations.VAL_LABELS in refusal(tmp_path)
+    labels, solution = raw.root / annotations.VAL_LABELS, raw.root / annotations.VAL_SOLUTION
     labels.write_text("n01440764\n")
     assert "1 labels for 6 images" in refusal(tmp_path)
     labels.write_text("n99999999\n" * 6)
@@ -539,7 +531,7 @@ def test_flat_validation_images_without_or_with_wrong_labels(raw, tmp_path):
 
 def test_changed_labels_are_other_data(raw, tmp_path):
     wnids = list(flatten(raw).values())
-    labels = raw.root / image_folder.VAL_LABELS
+    labels = raw.root / annotations.VAL_LABELS
     labels.write_text("\n".join(wnids))
     before = imagenet.fingerprint(PLAIN, tmp_path)
     labels.write_text("\n".join(reversed(wnids)))
@@ -557,8 +549,8 @@ def test_no_validation_images(raw, tmp_path):
     assert "no validation images" in refusal(tmp_path)
 
 
-def test_build_summarises(made):
-    out = ok("-m", "data.build", "--dataset=imagenet", f"--data_dir={made[0]}")
+def test_build_summarises(small_imagenet):
+    out = ok("-m", "data.build", "--dataset=imagenet", f"--data_dir={small_imagenet[0]}")
     assert len(out.splitlines()) == 5 and max(map(len, out.splitlines())) < 300
     assert "test: 20 examples of 5 classes, of each 4 to 4, files: 1" in out
 
@@ -612,13 +604,18 @@ def test_damaged_images_are_found_when_they_are_read(folder):
         split.reader.read(0)
 
 
-def test_damaged_images_are_one_line_for_the_user(folder):
+@pytest.mark.parametrize("reading", [
+    "list(pipeline.evaluation_batches(split, experiment.dataset, experiment.hyper))",
+    "Evaluator(experiment, build_model(experiment), lambda outputs, labels: 0.0)(split)"])
+def test_damaged_images_are_one_line_for_the_user(folder, reading):
+    """Read in a loop, and in a compiled one, as in training, where TensorFlow's message begins with other lines."""
     flip_a_bit(folder / "validation-00000-of-00001")
-    script = ("import sys; from tfprune import flags; from tfprune.experiment import Dataset, Hyper\n"
-              "from tfprune.input import pipeline, records\n"
+    script = ("import sys; from experiments import REGISTRY; from tfprune import flags; from tfprune.input import pipeline, records\n"
+              "from tfprune.models import build_model; from tfprune.training.evaluate import Evaluator\n"
               "def main(positional):\n"
+              "    experiment = REGISTRY[4000]\n"
               f"    split = records.load({str(folder)!r}, 'test')\n"
-              "    list(pipeline.evaluation_batches(split, Dataset('imagenet', preprocessing='resnet'), Hyper()))\n"
+              f"    {reading}\n"
               "sys.argv = ['script']; flags.run(main)")
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=script_environment(), capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
@@ -678,207 +675,6 @@ def test_kill_while_writing_leaves_no_half_folder(raw, tmp_path):
     assert [path.suffix for path in written(tmp_path)] == [".tmp"]
     folder = data.ensure(PLAIN, tmp_path)
     assert written(tmp_path) == [folder] and len(load(folder, "test")) == 6
-
-
-# --- preparation of an image -----------------------------------------------------------------------------------------------------
-
-
-def photograph(height, width, seed=0):
-    """A JPEG with smooth and sharp parts, and what TensorFlow decodes of it."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:height, :width]
-    image = np.stack([rows * 2 % 256, columns * 3 % 256, (rows + columns) % 256], axis=-1) + rng.integers(0, 20, (height, width, 3))
-    content = ilsvrc.encoded(np.clip(image, 0, 255).astype(np.uint8))
-    return content, tf.io.decode_jpeg(content, channels=3).numpy().astype(np.float64)
-
-
-def bilinear(image, height, width, half_pixel):
-    """Resize of [h, w, c] pixel by pixel, a side at a time."""
-    def matrix(old, new):
-        weights = np.zeros((new, old))
-        for i in range(new):
-            position = max(0.0, (i + 0.5) * old / new - 0.5) if half_pixel else i * old / new
-            low = min(int(position), old - 1)
-            weights[i, low] += 1 - (position - low)
-            weights[i, min(low + 1, old - 1)] += position - low
-        return weights
-    return np.einsum("ih,jw,hwc->ijc", matrix(image.shape[0], height), matrix(image.shape[1], width), image, optimize=True)
-
-
-def test_the_oracle_is_the_one_of_the_other_data_sets():
-    image = np.random.default_rng(0).random((9, 9, 3))
-    for half_pixel in (True, False):
-        np.testing.assert_allclose(bilinear(image, 7, 7, half_pixel), resized(image[None], 7, half_pixel)[0])
-
-
-SIZES = [(60, 90), (90, 60), (75, 75), (41, 300), (300, 41), (20, 25), (500, 375), (31, 256)]
-
-
-@pytest.mark.parametrize("method", ["half_pixel", "tf1"])
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_resnets_evaluation(height, width, method):
-    """Short side to 8/7 of 56, 64; the centre; minus the mean colour."""
-    content, decoded = photograph(height, width)
-    short = min(height, width)
-    big = bilinear(decoded, height * 64 // short, width * 64 // short, method == "half_pixel")
-    assert min(big.shape[:2]) == 64
-    top, left = (big.shape[0] - 56) // 2, (big.shape[1] - 56) // 2
-    expected = big[top:top + 56, left:left + 56] - [123.68, 116.78, 103.94]
-    result = images.prepare(content, Dataset("imagenet", preprocessing="resnet", resize=method), Hyper(image_size=56))
-    assert result.dtype == tf.float32
-    np.testing.assert_allclose(result, expected, atol=2e-2)
-
-
-@pytest.mark.parametrize("method", ["half_pixel", "tf1"])
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_inceptions_evaluation(height, width, method):
-    """The central 87.5 %, resized to a square, in [-1, 1]; the crop is TensorFlow's own."""
-    content, decoded = photograph(height, width)
-    central = tf.image.central_crop(decoded / 255, 0.875).numpy()
-    expected = (bilinear(central, 47, 47, method == "half_pixel") - 0.5) * 2
-    result = images.prepare(content, Dataset("imagenet", preprocessing="inception", resize=method), Hyper(image_size=47))
-    np.testing.assert_allclose(result, expected, atol=2e-4)
-    assert abs(result.numpy()).max() <= 1.0001
-
-
-def test_resnets_evaluation_at_its_own_size():
-    content, decoded = photograph(256, 341)
-    result = images.prepare(content, PLAIN, Hyper(image_size=224))
-    np.testing.assert_allclose(result, decoded[16:240, 58:282] - [123.68, 116.78, 103.94], atol=1e-2)
-
-
-@pytest.mark.parametrize(("preprocessing", "least"), [("resnet", 0.08), ("inception", 0.05)])
-def test_random_crops(preprocessing, least):
-    """Of an image whose colours are its coordinates: where a crop was taken, how large, and whether it was mirrored."""
-    rows, columns = np.mgrid[:200, :240]
-    ramp = np.stack([rows, columns, np.full_like(rows, 128)], axis=-1).astype(np.uint8)
-    content = io.BytesIO()
-    Image.fromarray(ramp).save(content, "JPEG", quality=100, subsampling=0)
-    dataset, hyper = Dataset("imagenet", preprocessing=preprocessing), Hyper(image_size=32)
-    crop = tf.function(lambda seed: images.prepare(content.getvalue(), dataset, hyper, seed))
-    areas, ratios, mirrored, tops = [], [], [], []
-    for seed in range(300):
-        image = crop(tf.constant([seed, 5], tf.int32)).numpy()
-        image = image + images.MEAN_COLOUR if preprocessing == "resnet" else (image / 2 + 0.5) * 255
-        height, width = (image[-1, :, 0] - image[0, :, 0]).mean() * 32 / 31, (image[:, -1, 1] - image[:, 0, 1]).mean() * 32 / 31
-        areas.append(height * abs(width) / (200 * 240))
-        ratios.append(abs(width) / height)
-        mirrored.append(width < 0)
-        tops.append(image[0, :, 0].mean())
-    assert least * 0.85 < min(areas) < least * 2 and 0.75 < max(areas) < 1.05
-    assert 0.7 < min(ratios) < 0.8 and 1.25 < max(ratios) < 1.4
-    assert 100 < sum(mirrored) < 200 and np.ptp(tops) > 80
-
-
-def test_random_crop_is_the_part_of_the_decoded_image_that_it_says(monkeypatch):
-    content, decoded = photograph(80, 100)
-    spot = (tf.constant([7, 12, 0]), tf.constant([40, 50, -1]), None)
-    monkeypatch.setattr(tf.image, "stateless_sample_distorted_bounding_box", lambda *args, **options: spot)
-    expected = decoded[7:47, 12:62] - images.MEAN_COLOUR
-    expected = bilinear(expected, 32, 32, True)
-    crops = [images.prepare(content, PLAIN, Hyper(image_size=32), tf.constant([seed, 1], tf.int32)).numpy() for seed in range(12)]
-    as_is, mirrored = ([bool(np.allclose(crop[:, ::step], expected, atol=2)) for crop in crops] for step in (1, -1))
-    assert 0 < sum(as_is) < 12 and mirrored == [not plain for plain in as_is]
-
-
-# --- batches ---------------------------------------------------------------------------------------------------------------------
-
-
-def batches_of(dataset):
-    return [(images.numpy(), labels.numpy()) for images, labels in dataset]
-
-
-def same(first, second):
-    return len(first) == len(second) and all((a == c).all() and (b == d).all() for (a, b), (c, d) in zip(first, second, strict=True))
-
-
-@pytest.mark.parametrize("preprocessing", ["resnet", "inception"])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_a_resumed_epoch_goes_on_with_the_same_batches(made, shuffle, preprocessing):
-    split, dataset = load(made[2], "train"), dataclasses.replace(PLAIN, shuffle=shuffle, preprocessing=preprocessing)
-    count = pipeline.updates_per_epoch(split, dataset, SMALL)
-    both = batches_of(pipeline.training_stream(split, dataset, SMALL, 1, epoch=1).take(2 * count))
-    assert same(both[3:], batches_of(pipeline.training_stream(split, dataset, SMALL, 1, epoch=1, first_step=3).take(2 * count - 3)))
-    assert same(both[count:], batches_of(pipeline.training_stream(split, dataset, SMALL, 1, epoch=2).take(count)))
-    assert both[0][0].shape == (8, 32, 32, 3) and both[0][0].dtype == np.float32 and both[0][1].dtype == np.int64
-    assert not same(both[:count], both[count:])
-
-
-def test_seeds_and_the_plan_of_an_epoch(made):
-    split = load(made[2], "train")
-    count = pipeline.updates_per_epoch(split, PLAIN, SMALL)
-    assert count == len(split) // 8
-    runs = [batches_of(pipeline.training_stream(split, PLAIN, SMALL, seed).take(count)) for seed in (3, 3, 4)]
-    assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
-    rows, _ = pipeline.epoch_plan(len(split), count, 8, True, 3, 0)
-    np.testing.assert_array_equal([labels for _, labels in runs[0]], split.labels[rows])
-
-
-def test_every_image_has_a_seed_of_its_own(made):
-    split = load(made[2], "train")
-    reader = dataclasses.replace(split.reader, index=split.reader.index[[20] * 8])
-    alike = dataclasses.replace(split, reader=reader, labels=split.labels[[20] * 8])
-    images, _ = next(iter(pipeline.training_stream(alike, PLAIN, SMALL, 0)))
-    assert len({image.numpy().tobytes() for image in images}) == 8
-
-
-def test_without_augmentation_training_images_are_prepared_as_in_evaluation(made):
-    split, plain = load(made[2], "train"), dataclasses.replace(SMALL, augmentation=False)
-    count = pipeline.updates_per_epoch(split, PLAIN, plain)
-    rows, _ = pipeline.epoch_plan(len(split), count, 8, True, 0, 0)
-    found = batches_of(pipeline.training_stream(split, PLAIN, plain, 0).take(count))
-    for (some, _), chosen in zip(found, rows, strict=True):
-        np.testing.assert_array_equal(some[0], images.prepare(split.reader.read(chosen[0]), PLAIN, plain))
-    augmented = batches_of(pipeline.training_stream(split, PLAIN, SMALL, 0).take(count))
-    assert not same(found, augmented)
-
-
-def test_evaluation_sees_every_image_once_in_order_and_unaugmented(made):
-    split = load(made[2], "test")
-    for batch, sizes in ((8, [8, 8, 4]), (10, [10, 10]), (64, [20])):
-        dataset = pipeline.evaluation_batches(split, PLAIN, SMALL, batch)
-        found = batches_of(dataset)
-        assert [len(labels) for _, labels in found] == sizes and len(dataset) == len(sizes)
-        assert dataset.element_spec[0].shape.as_list() == [batch if 20 % batch == 0 else None, 32, 32, 3]
-        np.testing.assert_array_equal(np.concatenate([labels for _, labels in found]), split.labels)
-        expected = [images.prepare(split.reader.read(row), PLAIN, SMALL) for row in range(20)]
-        np.testing.assert_array_equal(np.concatenate([some for some, _ in found]), expected)
-
-
-def test_evaluation_over_no_validation_images(made):
-    split = load(data.ensure(dataclasses.replace(PLAIN, proportion_training_set=1.0), made[0]), "val")
-    assert len(split) == 0 and list(pipeline.evaluation_batches(split, PLAIN, SMALL)) == []
-
-
-def test_fewer_images_than_a_batch_make_one_batch(made):
-    split, hyper = load(made[2], "test"), dataclasses.replace(SMALL, batch_size=64)
-    images, labels = next(iter(pipeline.training_stream(split, PLAIN, hyper, 0)))
-    assert images.shape == (20, 32, 32, 3) and sorted(labels.numpy()) == sorted(split.labels)
-
-
-def test_preprocessing_of_the_other_kind_is_refused(made):
-    split, digits = load(made[2], "test"), data.ensure(Dataset("digits", limit=20), made[0])
-    with pytest.raises(UserError, match="preprocessing=crop: imagenet.* resnet or inception"):
-        pipeline.evaluation_batches(split, Dataset("imagenet"), SMALL)
-    with pytest.raises(UserError, match="preprocessing=none"):
-        pipeline.training_stream(split, Dataset("imagenet", preprocessing="none"), SMALL, 0)
-    with pytest.raises(UserError, match="preprocessing=resnet: digits.* crop, pad or none"):
-        pipeline.evaluation_batches(load(digits, "test"), Dataset("digits", preprocessing="resnet"), SMALL)
-
-
-def test_a_split_keeps_no_file_open_and_is_freed(made):
-    import gc
-    import weakref
-
-    before = len(os.listdir("/proc/self/fd"))
-    split = load(made[2], "train")
-    [split.reader.read(row) for row in range(len(split))]
-    list(pipeline.training_stream(split, PLAIN, SMALL, 0).take(2))
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
-    freed = weakref.ref(split)
-    del split
-    gc.collect()
-    assert freed() is None
 
 
 def test_generated_folder_is_the_same_each_time(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import data
 from tests.conftest import shared
 from tfprune.experiment import Dataset, Hyper, UserError
-from tfprune.input import pipeline, preprocess, records
+from tfprune.input import pipeline, plan, preprocess, records
 from tfprune.keras import tf
 
 PLAIN = Dataset(preprocessing="none")
@@ -33,7 +33,7 @@ def rows_of(batches):
 
 def epoch_of(split, dataset, hyper, seed, epoch, first_step=0):
     """One epoch's training batches, from a step on."""
-    count = pipeline.updates_per_epoch(split, dataset, hyper) - first_step
+    count = plan.updates_per_epoch(split, dataset, hyper) - first_step
     return pipeline.training_stream(split, dataset, hyper, seed, epoch, first_step).take(count)
 
 
@@ -281,7 +281,7 @@ def test_prepare_compiles_for_any_batch_size(preprocessing):
 
 @pytest.mark.parametrize(("size", "batch", "steps"), [(47_500, 128, 371), (47_500, 32, 1484), (47_500, 512, 92), (100, 128, 1)])
 def test_steps_per_epoch(size, batch, steps):
-    assert pipeline.steps_per_epoch(size, batch) == steps
+    assert plan.steps_per_epoch(size, batch) == steps
 
 
 def test_an_epoch_is_a_permutation_of_its_own():
@@ -304,7 +304,7 @@ def test_images_and_labels_stay_together():
 @pytest.mark.parametrize("count", [1, 5])
 def test_fewer_examples_than_a_batch_make_one_batch(count, shuffle):
     split, dataset, hyper = numbered(count), dataclasses.replace(PLAIN, shuffle=shuffle), Hyper(batch_size=8)
-    assert pipeline.updates_per_epoch(split, dataset, hyper) == 1
+    assert plan.updates_per_epoch(split, dataset, hyper) == 1
     for epoch in (0, 1):
         assert [sorted(rows) for rows in rows_of(epoch_of(split, dataset, hyper, 0, epoch))] == [list(range(count))]
     assert rows_of(pipeline.evaluation_batches(split, dataset, hyper)) == [list(range(count))]
@@ -351,9 +351,9 @@ def test_the_originals_stream_cycles_through_the_file_and_wastes_a_batch_an_epoc
 
 def test_the_originals_epoch_has_370_updates():
     split = numbered(142_500, epoch_size=47_500)
-    assert pipeline.updates_per_epoch(split, Dataset(shuffle=False), Hyper()) == 370
-    assert pipeline.updates_per_epoch(split, Dataset(), Hyper()) == 371
-    assert pipeline.stream_rows(142_500, 370, 128, epoch=2)[0, 0] == (2 * 371 + 1) * 128
+    assert plan.updates_per_epoch(split, Dataset(shuffle=False), Hyper()) == 370
+    assert plan.updates_per_epoch(split, Dataset(), Hyper()) == 371
+    assert plan.stream_rows(142_500, 370, 128, epoch=2)[0, 0] == (2 * 371 + 1) * 128
 
 
 def test_evaluation_sees_every_example_once_in_order():

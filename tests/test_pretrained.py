@@ -11,7 +11,7 @@ import data
 import train
 from experiments import REGISTRY
 from tests import ilsvrc
-from tests.conftest import ok, refused, shared
+from tests.conftest import cli, ok, refused, shared
 from tfprune.experiment import UserError, override
 from tfprune.files import read_json
 from tfprune.input import pipeline, records
@@ -138,13 +138,13 @@ def test_alexnet(tmp_path):
         np.testing.assert_array_equal(value, values[f"{layer}/{names[variable]}"], err_msg=path)
 
 
-@pytest.mark.parametrize("scope", ["", "resnet_model/", "a/resnet_model/"])
-@pytest.mark.parametrize(("experiment_id", "net"), [
-    (217, {"base": 4, "blocks": (9, 9, 9), "stem": 3, "outputs": 10}),
-    (4000, {"base": 16, "blocks": (2, 2, 2, 2), "stem": 7, "outputs": 1001})])
-def test_official_resnets(tmp_path, experiment_id, net, scope):
-    if scope and experiment_id == 4000:
-        scope = scope.removeprefix("a/")
+SMALLEST = {217: {"base": 4, "blocks": (9, 9, 9), "stem": 3, "outputs": 10},
+            4000: {"base": 16, "blocks": (2, 2, 2, 2), "stem": 7, "outputs": 1001}}
+
+
+@pytest.mark.parametrize(("experiment_id", "scope"), [(217, "resnet_model/"), (4000, ""), (4000, "a/resnet_model/")])
+def test_official_resnets(tmp_path, experiment_id, scope):
+    net = SMALLEST[experiment_id]
     values = random_values(official_resnet_shapes(**net, scope=scope))
     slots = {f"{name}/Momentum": np.zeros_like(value) for name, value in values.items() if "moving" not in name}
     experiment = REGISTRY[experiment_id]
@@ -166,11 +166,12 @@ def test_official_resnets(tmp_path, experiment_id, net, scope):
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize("averaged", [True, False])
-def test_inception_and_its_averaged_weights(tmp_path, averaged):
+def test_inception_and_its_averaged_weights(tmp_path):
+    """Of a checkpoint that has averages of every second variable: these of those, the variables themselves of the others."""
     experiment = override(REGISTRY[4013], ["dnn.factor_end=2"])
     values = random_values(slim_inception_shapes(.25, end=2))
-    averages = {f"{name}/ExponentialMovingAverage": value + 1 for name, value in values.items()} if averaged else {}
+    averaged = set(list(values)[::2])
+    averages = {f"{name}/ExponentialMovingAverage": values[name] + 1 for name in averaged}
     ours = imported(write(tmp_path / "model.ckpt-157585", values | averages), experiment)
     assert len(ours) == len(values) - 1, "all but the auxiliary classifier's"
     for path, value in ours.items():
@@ -182,7 +183,7 @@ def test_inception_and_its_averaged_weights(tmp_path, averaged):
             scope = re.sub(r"^(mixed_\w+?)_(branch\w+)_(?:conv|bn)(\d)$",
                            lambda m: f"{m[1]}/{m[2]}/Conv" + (f"_{int(m[3]) - 1}" if m[3] != "1" else ""), scope)
             name = f"{scope}/weights" if variable == "kernel" else f"{scope}/BatchNorm/{variable}"
-        np.testing.assert_array_equal(value, values[name] + (1 if averaged else 0), err_msg=path)
+        np.testing.assert_array_equal(value, values[name] + (name in averaged), err_msg=path)
 
 
 def test_where_a_checkpoint_is_looked_for(tmp_path):
@@ -237,6 +238,14 @@ def test_variables_that_do_not_fit(tmp_path, change, says):
     values = {name: value for name, value in (random_values(alexnet_shapes()) | change).items() if value is not None}
     with pytest.raises(UserError, match=says):
         imported(write(tmp_path / "model-1", values), REGISTRY[2])
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/", "no/such"])
+def test_paths_that_name_no_checkpoint(tmp_path, path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no checkpoint there") as caught:
+        Tf1Checkpoint(path)
+    assert str(caught.value).startswith(f"--pretrained={path}: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", bytes(range(256)) * 40])
@@ -367,7 +376,8 @@ def test_an_imagenet_net(tmp_path):
     ilsvrc.make_folder(tmp_path, bad=False)
     values = random_values(official_resnet_shapes(16, (2, 2, 2, 2), 7, 1001, "resnet_model/"))
     prefix = write(tmp_path / "model.ckpt-1", values)
-    ok("train.py", "4000", f"--pretrained={prefix}", f"--results_dir={tmp_path / 'results'}", f"--data_dir={tmp_path}",
-       "--set=dataset.proportion_training_set=0.8")
+    status, _, err = cli("train.py", "4000", f"--pretrained={prefix}", f"--results_dir={tmp_path / 'results'}", f"--data_dir={tmp_path}",
+                         "--set=dataset.proportion_training_set=0.8")
+    assert status == 0 and "only 5 of 1000 classes are in the test set" in err
     result = read_json(next((tmp_path / "results").glob("imagenet/*/train.done.json")))["result"]
     assert set(result) == {"pretrained", "val", "test"} and set(result["test"]) == {"loss", "accuracy", "top_5"}

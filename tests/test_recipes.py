@@ -187,10 +187,9 @@ def test_momentum_with_decay_of_everything_on_a_normalised_net():
 
 
 def test_what_is_under_decay():
-    resnet = override(REGISTRY[217], ["dnn.neuron_multiplier=0.125"])
-    model = build_model(resnet)
+    model = three_blocks(REGISTRY[217], (32, 32, 3), 10)
     for fidelity in ("corrected", "original"):
-        decayed = decayed_weights(override(resnet, fidelity=fidelity), model)
+        decayed = decayed_weights(override(REGISTRY[217], fidelity=fidelity), model)
         assert {w.ref() for w in decayed} == {w.ref() for w in model.trainable_weights}, "normalisation and bias too"
     inception = override(REGISTRY[4013], ["dnn.neuron_multiplier=0.0625", "hyper.image_size=107"])
     model = build_training_model(inception)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 # Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
+ENCODED = ("resnet", "inception")  # the preprocessing of images that are decoded as they are read
 LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow counts in 32 bits in places
 
 
@@ -59,7 +60,7 @@ class Dataset:
     random_labels: bool = setting(False)  # of training and validation; test labels stay true
     split: str = setting("clean", choices=("clean", "accumulated"))
     shuffle: bool = setting(True)
-    preprocessing: str = setting("crop", choices=("crop", "pad", "none", "resnet", "inception"))  # the last two: encoded images
+    preprocessing: str = setting("crop", choices=("crop", "pad", "none", *ENCODED))
     resize: str = setting("half_pixel", choices=("half_pixel", "tf1"))
     dimension: int = setting(10, low=1)  # the next five: the random-teacher sets (`linear`) only
     num_train: int = setting(1000, low=1)

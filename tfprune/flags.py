@@ -1,4 +1,5 @@
 """The flags that all scripts share, and how a mistake becomes one line on stderr and exit status 2."""
+import itertools
 import sys
 
 from absl import flags
@@ -58,9 +59,17 @@ def run(main, registry=None):
     except Exception as error:
         if not isinstance(error, MemoryError) and not type(error).__module__.startswith("tensorflow."):
             raise
-        line = str(error).strip().partition("\n")[0] or "out of memory"
-        _, ours, mistake = line.partition("UserError: ")  # raised by what TensorFlow called: a damaged record read while training
+        line = _fault(str(error)) or "out of memory"
+        _, ours, mistake = line.partition("UserError: ")
         fail(mistake if ours else f"{type(error).__name__}: {line}")
+
+
+def _fault(text):
+    """The line of TensorFlow's message that says what is wrong: the first, but for a graph's errors, which begin with where it was."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line for line in lines if "UserError: " in line]  # raised by what TensorFlow called: a damaged record read while training
+    graphs = [line for line, following in itertools.pairwise(lines) if following.startswith("[[{{node ")]
+    return next(iter([*ours, *(graphs if lines[:1] == ["Graph execution error:"] else []), *lines]), "")
 
 
 def fail(error):

@@ -1,10 +1,12 @@
 """`tf.data` batches of an `EncodedSplit`: images are read, decoded and prepared one by one on all cores, in order, then batched."""
 from tfprune.experiment import UserError
+from tfprune.input.compiled import made_once
 from tfprune.input.images import RECIPES, prepare
 from tfprune.keras import tf
 
 FRAME = 2**12  # bytes of a record around its JPEG, or more
 FEATURES = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+PREFETCH = 4  # batches made ahead, at most
 PREFETCH_BYTES = 2**30  # a batch of 4,096 ImageNet images takes 2.3 GiB
 
 
@@ -15,19 +17,35 @@ def check(dataset):
                         f"they take {' or '.join(RECIPES)}")
 
 
-def batches(images, batch, even, prepared, hyper, most):
-    """Batches of prepared images, of which a few are made ahead.
+def training(plans, split, dataset, hyper):
+    """The batches that `plans` (of `plan.plans`) ask for, each image augmented by a seed drawn from its batch's."""
+    batch = plans.element_spec[0].shape[0]
+    return _batches(plans.flat_map(_one_by_one), batch, True, _preparer(split, dataset, hyper, hyper.augmentation), hyper)
 
-    Args:
-      images: a `tf.data.Dataset` of (row, augmentation seed [2]).
-      batch: images in a batch; the last one is smaller, unless it comes out `even`.
-      prepared: (row, seed) -> (image, label); see `preparer`.
-      hyper: `Hyper`; its `image_size` is read.
-      most: batches to make ahead; fewer where they are large.
-    """
+
+def evaluation(split, dataset, hyper, batch_size):
+    """All images in order."""
+    rows = tf.data.Dataset.range(len(split)).map(lambda row: (row, tf.zeros([2], tf.int32)))
+    return _batches(rows, batch_size, len(split) % batch_size == 0, _preparer(split, dataset, hyper, False), hyper)
+
+
+def _one_by_one(rows, seed):
+    """The plan of a batch, image by image: (row, augmentation seed [2])."""
+    everything = tf.int32.min, tf.int32.max
+    seeds = tf.random.stateless_uniform([rows.shape[0], 2], seed, *everything, tf.int32)
+    return tf.data.Dataset.from_tensor_slices((rows, seeds))
+
+
+def _batches(images, batch, even, prepared, hyper):
+    """Batches of prepared images, of which a few are made ahead, fewer where they are large; all of one size if it comes out `even`."""
     ready = images.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     size = 3 * 4 * hyper.image_size**2 * batch
-    return ready.batch(batch, drop_remainder=even).prefetch(max(1, min(most, PREFETCH_BYTES // size)))
+    return ready.batch(batch, drop_remainder=even).prefetch(max(1, min(PREFETCH, PREFETCH_BYTES // size)))
+
+
+def _preparer(split, *settings):
+    """`preparer`, compiled once for a split and its settings."""
+    return made_once(split, ("image", *settings), lambda: preparer(split, *settings))
 
 
 def preparer(split, dataset, hyper, augmented):

@@ -1,7 +1,5 @@
 """Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
-from tfprune.experiment import DATASETS, UserError
-
-ENCODED = ("resnet", "inception")  # the preprocessing of images that are decoded as they are read
+from tfprune.experiment import DATASETS, ENCODED, UserError
 
 
 def check_together(experiment, net):
@@ -28,7 +26,7 @@ def _preprocessing(experiment, net):
     if examples.side is None:
         fits, rule = dataset.preprocessing == "none", "vectors take none"
     elif examples.encoded:
-        fits, rule = dataset.preprocessing in ENCODED, "files of images take resnet or inception"
+        fits, rule = dataset.preprocessing in ENCODED, f"files of images take {' or '.join(ENCODED)}"
     else:
         fits = dataset.preprocessing in ("crop", "pad") or (dataset.preprocessing == "none" and image_size == examples.side)
         rule = f"images take crop, pad, or none with hyper.image_size={examples.side}"

@@ -1,5 +1,9 @@
 """`train.py --pretrained`: the weights of an original study's checkpoint in place of a training, for all later stages to measure."""
-from tfprune.experiment import UserError
+import sys
+
+import numpy as np
+
+from tfprune.experiment import DATASETS, UserError
 from tfprune.input import records
 from tfprune.keras import keras
 from tfprune.models import build_model
@@ -47,7 +51,16 @@ class Pretrained:
         remove_traces(self.run, Keeper(self.run, "last", 2), best)
         best.save(0)
         say(f"ID {experiment.id} train: weights of {self.checkpoint.path}; accuracy: {in_words(figures)}")
+        _warn_of_missing_classes(experiment, splits["test"].labels)
         return best.files(0), {"pretrained": {"path": str(self.checkpoint.path), "sha256": self.checkpoint.sha256}, **figures}
+
+
+def _warn_of_missing_classes(experiment, labels):
+    """Encoded images are numbered by the class folders that are there; with fewer of them a checkpoint's numbers mean others."""
+    examples, present = DATASETS[experiment.dataset.name], len(np.unique(labels))
+    if examples.encoded and present < examples.classes - 1:
+        say(f"only {present} of {examples.classes - 1} classes are in the test set: if training folders are missing too, the checkpoint "
+            "numbers the classes otherwise, and its accuracy means nothing", sys.stderr)
 
 
 def finished_with(marker, source=None):

@@ -30,7 +30,7 @@ class Tf1Checkpoint:
     def __init__(self, path):
         self.path = _prefix(pathlib.Path(path))
         self._title = f"--pretrained={self.path}"
-        self._files = _files(self.path)
+        self._files = _files(self.path) if str(path) and self.path.name else []  # "." and "/" have no name, and begin none
         if not self._files:
             raise UserError(f"--pretrained={path}: no checkpoint there; give what the names of its .index and .data files begin with, "
                             "or their folder")

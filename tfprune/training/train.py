@@ -10,7 +10,7 @@ import math
 import sys
 import time
 
-from tfprune.input import pipeline, records
+from tfprune.input import plan, records
 from tfprune.keras import keras
 from tfprune.progress import say
 from tfprune.training.checkpoints import Keeper
@@ -81,7 +81,7 @@ def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
     epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
     if trainer.experiment.training.evaluate == "before":
-        training, validation = (trainer.evaluate(splits[name], pipeline.steps_per_epoch(splits[name].epoch_size, batch))
+        training, validation = (trainer.evaluate(splits[name], plan.steps_per_epoch(splits[name].epoch_size, batch))
                                 for name in ("train", "val"))
     else:
         training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}

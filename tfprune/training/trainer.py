@@ -2,7 +2,7 @@
 import math
 import time
 
-from tfprune.input import pipeline
+from tfprune.input import pipeline, plan
 from tfprune.keras import tf
 from tfprune.models import build_training_model, without_auxiliary
 from tfprune.progress import track
@@ -36,7 +36,7 @@ class Trainer:
         self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
-        self.updates_per_epoch = pipeline.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
+        self.updates_per_epoch = plan.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
         batch = min(experiment.hyper.batch_size, len(training_split))
         self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, batch)
         self._count = 1  # updates in the next call of the compiled loop

@@ -57,8 +57,13 @@ def fitting_batch(net, batch_size, budget=MEMORY):
 
 
 def largest_tensor(graph):
-    """Bytes of an example's largest tensor; dimensions that are not known count as one."""
-    return max(math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size for spec in graph.specs.values())
+    """Bytes of an example's largest tensor."""
+    return max(map(bytes_of_an_example, graph.specs.values()))
+
+
+def bytes_of_an_example(spec):
+    """Bytes of one example of a batch's `tf.TensorSpec`; dimensions that are not known count as one."""
+    return math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size
 
 
 def measured_batches(count, batch_size, fidelity="corrected", wraps=False):

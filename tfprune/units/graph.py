@@ -1,7 +1,7 @@
 """Where a net's units are: the layers whose output is a unit's activity, and how to get those activities.
 
-A unit layer's output holds the activity after batch normalisation and activation function. A builder can name its unit layers with
-`declare_unit_layers`; for any other model a rule finds them.
+A unit layer's output holds the activity after batch normalisation and activation function. The builders of large nets note which these
+are (`tfprune.models.notes`), a user can declare them (`declare_unit_layers`); for any other model a rule finds them.
 """
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
@@ -22,7 +22,7 @@ _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 def unit_layers(model):
     """Names of the unit layers of a Functional or Sequential model, in order, without the logits.
 
-    Those the builder declared; else, for every convolution and dense layer but the last (the one or ones that no other such layer
+    Those noted or declared; else, for every convolution and dense layer but the last (the one or ones that no other such layer
     follows), the last of the normalisations, activation functions and residual sums that follow it alone. Layers of nested models are
     named `outer/inner`, further calls of a shared layer `name#2`.
 

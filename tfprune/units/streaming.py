@@ -12,7 +12,7 @@ import numpy as np
 from tfprune.keras import tf
 from tfprune.progress import track
 from tfprune.units.activations import METRICS, input_spec
-from tfprune.units.batches import batches, without_labels
+from tfprune.units.batches import batches, bytes_of_an_example, without_labels
 from tfprune.units.covariance import Moments
 from tfprune.units.graph import activity_function, chosen_layers, single_path, unit_tensors
 from tfprune.units.selectivity import class_sums
@@ -92,8 +92,7 @@ class _LayerStatistics:
 
 def _images_a_pass(model, names, batch_size):
     graph = single_path(model)
-    tensors = [graph.specs[tensor] for tensor in unit_tensors(graph, names).values()]
-    image_bytes = sum(math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.size for spec in tensors)
+    image_bytes = sum(bytes_of_an_example(graph.specs[tensor]) for tensor in unit_tensors(graph, names).values())
     return min(batch_size, max(OUTPUT_BYTES // max(image_bytes, 1), 1))
 
 

@@ -1,0 +1,50 @@
+"""What an epoch's batches hold: it follows from the seed and the epoch alone, so that a run resumed in its midst sees the same ones."""
+import functools
+
+import numpy as np
+
+from tfprune.keras import tf
+
+
+def steps_per_epoch(split_size, batch_size):
+    """Full batches in `split_size` examples, and one where there are fewer examples than a batch asks for."""
+    return max(1, split_size // batch_size)
+
+
+def updates_per_epoch(split, dataset, hyper):
+    """How many batches of `training_stream` make an epoch.
+
+    In the original's stream (`dataset.shuffle` False) one of an epoch's batches trains nothing: 370 updates in 371 batches of CIFAR-10.
+    """
+    steps = steps_per_epoch(split.epoch_size, hyper.batch_size)
+    return steps if dataset.shuffle else max(1, steps - 1)
+
+
+def plans(split, dataset, hyper, seed, epoch):
+    """An endless `tf.data.Dataset` of (rows [batch], augmentation seed [2]), from `epoch` on: `updates_per_epoch` make an epoch."""
+    # of plain numbers: TensorFlow keeps the functions that it calls, and the images with them if they held the split
+    steps, batch = updates_per_epoch(split, dataset, hyper), min(hyper.batch_size, len(split))
+    planner = functools.partial(epoch_plan, len(split), steps, batch, dataset.shuffle, seed)
+    shapes = [array.shape for array in planner(epoch)]
+
+    def plan(epoch):
+        arrays = tf.numpy_function(planner, [epoch], (tf.int64, tf.int32))
+        return tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(*pair) for pair in zip(arrays, shapes, strict=True)))
+
+    return tf.data.Dataset.range(epoch, tf.int64.max).flat_map(plan)
+
+
+def epoch_plan(count, steps, batch, shuffle, seed, epoch):
+    """What an epoch's updates are made with: rows int64 [steps, batch] below `count`, and augmentation seeds int32 [steps, 2]."""
+    rng = np.random.default_rng([seed, int(epoch)])
+    rows = rng.permutation(count)[:steps * batch].reshape(steps, batch) if shuffle else stream_rows(count, steps, batch, epoch)
+    return rows, rng.integers(2**31, size=(steps, 2), dtype=np.int32)
+
+
+def stream_rows(count, steps, batch, epoch):
+    """Rows [steps, batch] of an epoch in the original's stream, which runs through the records in file order over and over.
+
+    Batches straddle the end of the file. Each epoch takes a batch more than it has updates, the first one, and does not train on it.
+    """
+    first = int(epoch) * (steps + 1) + 1
+    return np.arange(first * batch, (first + steps) * batch).reshape(steps, batch) % count
