@@ -32,4 +32,4 @@ notebooks: install
 
 test: install
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile

@@ -33,6 +33,6 @@ setup(
         "torch": ["torch"],
         "notebooks": ["jupyter", "nbclient", "ipykernel"],
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "ruff", "pillow", "nbclient", "ipykernel"],
+        "test": ["pytest", "pytest-xdist", "ruff", "pillow", "nbclient", "ipykernel"],
     },
 )
