@@ -7,9 +7,10 @@
 from absl import flags
 
 import data
-from tfprune.experiment import Dataset, Experiment, UserError, override
+from tfprune.experiment import Dataset, Experiment, UserError
 from tfprune.files import read_json
 from tfprune.flags import run
+from tfprune.overrides import override
 
 FLAGS = flags.FLAGS
 MOST_LISTED = 20  # classes

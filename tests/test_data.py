@@ -20,6 +20,7 @@ from data import cifar10, digits, download, linear, records, splits
 from tests.conftest import ROOT, ok, refused, script_environment
 from tfprune import experiment
 from tfprune.experiment import Dataset, UserError
+from tfprune.overrides import override
 
 SMALL = Dataset("linear", dimension=5, num_train=40, num_test=20)
 
@@ -476,7 +477,7 @@ def test_rebuild_command_is_the_one_that_made_the_records(tmp_path):
     assert words[:4] == ["python", "-m", "data.build", "--dataset=digits"] and words[-1] == "--overwrite"
     assignments = [word for word in words[4:-1] if word != "--set"]
     asked = experiment.Experiment(0, "", "", dataset=Dataset("digits"))
-    assert experiment.override(asked, assignments).dataset == dataset
+    assert override(asked, assignments).dataset == dataset
 
 
 # --- scripts ---------------------------------------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ import pytest
 import tfprune
 from experiments import REGISTRY
 from tests.test_models import TABLE, examples
-from tfprune.experiment import DATASETS, override
+from tfprune.experiment import DATASETS
 from tfprune.keras import keras, tf
 from tfprune.models import MODELS, build_model, build_training_model, input_shape, without_auxiliary
 from tfprune.models.notes import masked_originally, noted_unit_layers
 from tfprune.models.residual import Parts
+from tfprune.overrides import override
 from tfprune.units.operations import trace
 
 MIXED = ["35x35x256a", "35x35x288a", "35x35x288b", "17x17x768a", "17x17x768b", "17x17x768c", "17x17x768d", "17x17x768e", "17x17x1280a",

@@ -6,7 +6,8 @@ import pytest
 
 from experiments import REGISTRY
 from tests.conftest import ROOT
-from tfprune.experiment import GROUPS, QUIRKS, Experiment, UserError, derive_seed, override
+from tfprune.experiment import GROUPS, Experiment, UserError, derive_seed
+from tfprune.overrides import QUIRKS, override
 
 
 @pytest.mark.parametrize(("assignment", "value"), [
@@ -21,7 +22,7 @@ def test_set_parses_by_the_type_of_the_field(assignment, value):
 
 @pytest.mark.parametrize("assignment", [
     "hyper.batch_size=abc", "hyper.batch_size=0", "hyper.batch_size=1.5", "hyper.learning_rate=nan", "hyper.learning_rate=inf",
-    "hyper.learning_rate=0", "hyper.drop_train=1.5", "dataset.random_labels=maybe", "dataset.resize=cubic", "hyper.optimizer=7",
+    "hyper.learning_rate=0", "hyper.drop_train=1.5", "dataset.random_labels=maybe", "dataset.resize=cubic", "hyper.optimizer=8",
     "measure.kinds=", "measure.kinds=noise,noise", "measure.kinds=bogus", "measure.amounts=1"])
 def test_set_refuses_values_and_says_what_is_accepted(assignment):
     with pytest.raises(UserError, match=f"--set {assignment}: .* takes "):
@@ -49,7 +50,7 @@ def test_what_names_a_run():
 
 def test_every_quirk_is_a_field_and_original_switches_all():
     original = override(REGISTRY[2], fidelity="original")
-    for key in QUIRKS:
+    for key in QUIRKS["frivolous_units"]:
         group, name = key.split(".")
         assert getattr(getattr(original, group), name) != getattr(getattr(REGISTRY[2], group), name)
     assert override(REGISTRY[2], ["dataset.split=clean"], fidelity="original").dataset.split == "clean"

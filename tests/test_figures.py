@@ -8,7 +8,8 @@ import pytest
 from experiments import REGISTRY
 from tests.exported import CURVE, write_random_correlations, write_tables
 from tfprune import pickles
-from tfprune.experiment import UserError, non_defaults, override
+from tfprune.experiment import UserError, non_defaults
+from tfprune.overrides import override
 from tfprune.report import comparisons, figures, tables
 from tfprune.report.comparisons import COMPARISONS, Curve
 from tfprune.report.study import Study

@@ -7,8 +7,9 @@ from experiments import REGISTRY
 from tests.small_nets import NETS, build, examples
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
+from tfprune.layers.replaced import replaced
 from tfprune.units.graph import activity_function, declare_unit_layers, single_path, unit_tensors
-from tfprune.units.operations import replaced, trace
+from tfprune.units.operations import trace
 
 UNIT_LAYERS = {
     "chain": ("conv1", "conv2", "fc3"),

@@ -5,13 +5,14 @@ import pytest
 import tfprune
 from experiments import REGISTRY
 from tests.conftest import shared
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
 from tfprune.layers.initializers import activation, kernel_initializer
 from tfprune.layers.lrn import LocalResponseNormalization
 from tfprune.models import MODELS, build_model, build_training_model, input_shape, parameter_count
 from tfprune.models.notes import noted_unit_layers
+from tfprune.overrides import override
 
 LINEAR = ["dataset.dimension=12"]
 REGRESSION = ["hyper.mse=true", "dataset.regression=true"]

@@ -18,7 +18,7 @@ from experiments import REGISTRY
 from notebooks.execute import HERE, execute, names
 from tests.conftest import ROOT, cli, ok
 from tests.exported import write_random_correlations, write_random_tables
-from tfprune.experiment import override
+from tfprune.overrides import override
 from tfprune.report.comparisons import COMPARISONS
 from tfprune.run import Run
 

@@ -12,11 +12,12 @@ import train
 from experiments import REGISTRY
 from tests import ilsvrc
 from tests.conftest import cli, ok, refused, shared
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
 from tfprune.files import read_json
 from tfprune.input import pipeline, records
 from tfprune.keras import tf
 from tfprune.models import build_model
+from tfprune.overrides import override
 from tfprune.run import Run
 from tfprune.training.checkpoints import trained_model
 from tfprune.training.tf1_checkpoints import Tf1Checkpoint

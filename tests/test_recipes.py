@@ -7,11 +7,12 @@ import pytest
 from experiments import REGISTRY
 from tests.conftest import TINY, refused
 from tests.test_training import assert_same_files, trained
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
 from tfprune.input.records import Split
 from tfprune.keras import keras, tf
 from tfprune.models import MODELS, Net, build_model, build_training_model, without_auxiliary
 from tfprune.models.residual import Parts
+from tfprune.overrides import override
 from tfprune.training.checkpoints import Keeper, load_trained
 from tfprune.training.losses import Score, build_loss, decayed_weights
 from tfprune.training.metrics import read

@@ -7,7 +7,8 @@ import pytest
 
 from experiments import REGISTRY
 from tests.exported import CURVE, write_tables
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
+from tfprune.overrides import override
 from tfprune.report import csvs, tables, width_study
 from tfprune.run import Run
 

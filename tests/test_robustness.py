@@ -14,11 +14,11 @@ from tfprune import pickles
 from tfprune.experiment import KINDS, UserError
 from tfprune.input.preprocess import prepare
 from tfprune.keras import keras, tf
+from tfprune.layers.replaced import replaced
 from tfprune.units import passes
 from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.graph import activity_function, kernels, single_path, unit_layers, unit_tensors
 from tfprune.units.meter import Meter
-from tfprune.units.operations import replaced
 from tfprune.units.orders import original_orders
 from tfprune.units.perturbations import PERTURBATIONS, Units
 from tfprune.units.redundancy import redundancy

@@ -6,7 +6,8 @@ import pytest
 
 from experiments import REGISTRY
 from tfprune import files
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
+from tfprune.overrides import override
 from tfprune.run import Run
 
 

@@ -7,7 +7,7 @@ import pytest
 from experiments import REGISTRY
 from tests.conftest import ok, refused
 from tests.test_cli import quick
-from tfprune.experiment import override
+from tfprune.overrides import override
 from tfprune.report import comparisons, selection
 from tfprune.run import Run
 

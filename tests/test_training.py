@@ -8,9 +8,10 @@ import pytest
 
 import data
 from experiments import REGISTRY
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.models import build_model
+from tfprune.overrides import override
 from tfprune.run import Run
 from tfprune.training.checkpoints import Keeper, load_trained
 from tfprune.training.losses import Score, build_loss

@@ -14,7 +14,7 @@ _FACE = {
     "redundancy": "tfprune.units.redundancy",
     "robustness": "tfprune.units.robustness",
     "UserError": "tfprune.experiment",
-    "override": "tfprune.experiment",
+    "override": "tfprune.overrides",
 }
 __all__ = sorted(_FACE)
 

@@ -1,28 +1,30 @@
-"""What an experiment is: frozen settings in five groups, typed overrides of any of them, and the hash that pins them.
+"""What an experiment is: frozen settings in five groups, and the hash that pins them.
 
-The order of things: a study declares `Experiment`s, a registry gives them out by ID, `override` makes the variant that a command
-line asks for, and every later part only reads. A new field must default to what the code did before it existed: defaults do not
+The order of things: a study declares `Experiment`s, a registry gives them out by ID, `tfprune.overrides` makes the variant that a
+command line asks for, and every later part only reads. A new field must default to what the code did before it existed: defaults do not
 enter the hash, so the hashes of old experiments stay (the rule of facebookresearch/open_lth).
 """
 import dataclasses
 import hashlib
 import json
-import math
-import re
 from dataclasses import dataclass, field
 
+# The rules of tfprune/masks/rules, and the initial weights of tfprune/masks/initial.py.
+MASKS = ("edge_popup", "sampled", "fixed", "signed", "dnw", "random", "iterand", "biprop")
+INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_constant", "xavier_normal", "xavier_constant", "standard",
+         "pretrained")
 # Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
-ENCODED = ("resnet", "inception")  # the preprocessing of images that are decoded as they are read
-LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow counts in 32 bits in places
+ENCODED = ("resnet", "inception", "torchvision")  # the preprocessing of images that are decoded as they are read
 
 
 @dataclass(frozen=True)
 class Examples:
     """What a data source's examples are: number of classes, and of images the side in pixels and the channels.
 
-    `encoded` ones are files of any size, decoded as they are read; `measured` are the sets whose units are measured.
+    `encoded` ones are files of any size, decoded as they are read; `measured` are the sets whose units are measured. `mean` and
+    `deviation` are those of each channel where black is 0 and `white` is 1, as the field quotes them for normalising.
     """
 
     classes: int
@@ -30,13 +32,20 @@ class Examples:
     channels: int | None = None
     encoded: bool = False
     measured: tuple = ("train", "test")
+    mean: tuple = ()
+    deviation: tuple = ()
+    white: int = 255
 
 
 DATASETS = {
-    "cifar10": Examples(10, 32, 3),
-    "digits": Examples(10, 8, 1),
+    "cifar10": Examples(10, 32, 3, mean=(0.491, 0.482, 0.447), deviation=(0.247, 0.243, 0.262)),
+    "digits": Examples(10, 8, 1, mean=(0.3053,), deviation=(0.3761,), white=16),
     "linear": Examples(2),
-    "imagenet": Examples(1001, 224, 3, encoded=True, measured=("test",)),  # 0 is the background, which no image shows
+    "imagenet": Examples(1001, 224, 3, encoded=True, measured=("test",), mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
+    "mnist": Examples(10, 28, 1, mean=(0.1307,), deviation=(0.3081,)),
+    "fashion_mnist": Examples(10, 28, 1, mean=(0.2860,), deviation=(0.3530,)),
+    "kmnist": Examples(10, 28, 1, mean=(0.1918,), deviation=(0.3483,)),
+    "cifar100": Examples(100, 32, 3, mean=(0.5071, 0.4865, 0.4409), deviation=(0.2673, 0.2564, 0.2762)),
 }
 
 
@@ -60,13 +69,14 @@ class Dataset:
     random_labels: bool = setting(False)  # of training and validation; test labels stay true
     split: str = setting("clean", choices=("clean", "accumulated"))
     shuffle: bool = setting(True)
-    preprocessing: str = setting("crop", choices=("crop", "pad", "none", *ENCODED))
+    preprocessing: str = setting("crop", choices=("crop", "pad", "none", "normalise", "resized_crop", *ENCODED))
     resize: str = setting("half_pixel", choices=("half_pixel", "tf1"))
     dimension: int = setting(10, low=1)  # the next five: the random-teacher sets (`linear`) only
     num_train: int = setting(1000, low=1)
     num_test: int = setting(1000, low=1)
     teacher_width: int = setting(32, low=1)
     regression: bool = setting(False)
+    background: bool = setting(True)  # imagenet: class 0 is the background, which no image shows; without it 1,000 classes from 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,21 @@ class DNN:
     act_function: int = setting(0, choices=tuple(range(6)))  # ReLU, leaky ReLU, ELU, SELU, sigmoid, tanh
     factor_end: float = setting(1.0, above=0)  # Inception: width factor of block 288b alone
     time_step: int = setting(0, low=0)  # training stops this many epochs before its end
+    # Supermasks: `mask` is the rule (tfprune/masks/rules) by which a layer's kernel is masked; hyper.keep is the share that it keeps.
+    mask: str = setting("none", choices=("none", *MASKS))
+    keep_over: str = setting("layer", choices=("layer", "all"))  # each layer keeps its share, or one threshold serves all layers
+    freeze: bool = setting(True)  # kernels under a mask whose scores are trained stay as they were drawn
+    first_dense: bool = setting(False)  # the first layer is not masked, the last one is not; a frozen one stays random
+    last_dense: bool = setting(False)
+    init: str = setting("numbered", choices=("numbered", *INITS))  # of kernels; "numbered" is that of `init_type`
+    init_fan: str = setting("fan_in", choices=("fan_in", "fan_out"))
+    nonlinearity: str = setting("relu", choices=("linear", "relu", "leaky_relu", "sigmoid", "tanh", "selu"))  # whose gain `init` has
+    scale_init: bool = setting(False)  # the fan is multiplied by the share of weights that are ...
+    scale_by: str = setting("kept", choices=("kept", "removed"))
+    score_init: str = setting("uniform", choices=("uniform", "kaiming_uniform", "constant"))
+    score_constant: float = setting(0.0)
+    normalisation: str = setting("affine", choices=("affine", "plain"))  # batch normalisation with scale and offset, or without
+    sampled_evaluation: str = setting("threshold", choices=("threshold", "sample"))  # how the rule "sampled" masks when it is measured
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,13 @@ class Hyper:
     augmentation: bool = setting(False)
     init_factor: float = setting(1.0, above=0)
     mse: bool = setting(False)
-    optimizer: int = setting(0, choices=tuple(range(7)))  # momentum, SGD, Adam, Adagrad, proximal Adagrad, RMSProp, FTRL
+    # momentum, SGD, Adam, Adagrad, proximal Adagrad, RMSProp, FTRL; 7 is Adam as PyTorch has it, at the full rate
+    optimizer: int = setting(0, choices=tuple(range(8)))
+    nesterov: bool = setting(False)
+    keep: float = setting(0.5, low=0, high=1)  # share of a masked layer's weights that its mask keeps
+    score_penalty: float = setting(1e-8, low=0)  # of training.trainer=ss: times the sum of sigmoid(score)
+    redraw_share: float = setting(0.1, low=0, high=1)  # of the rule "iterand": of the masked-out weights, every `redraw_every` updates
+    redraw_every: int = setting(300, low=1)
 
 
 @dataclass(frozen=True)
@@ -110,10 +141,19 @@ class Training:
     learning_rates: str = setting("corrected", choices=("corrected", "original"))
     decayed_kernels: str = setting("all", choices=("all", "hidden_dense"))
     mse: str = setting("per_example", choices=("per_example", "broadcast"))
-    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet"))  # of the learning rate
+    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant"))  # of the learning rate
     keep: str = setting("best", choices=("best", "last"))  # which epoch's weights; "last" never stops early
-    weight_decay_on: str = setting("kernels", choices=("kernels", "trainables"))  # the latter: biases and normalisation too
+    # "trainables": biases, scores and normalisation too; "without_norm": all of these but normalisation
+    weight_decay_on: str = setting("kernels", choices=("kernels", "trainables", "without_norm"))
+    weight_decay_in: str = setting("loss", choices=("loss", "gradient"))  # the latter leaves it out of the reported loss
     label_smoothing: float = setting(0.0, low=0, high=1)
+    warm_up: int = setting(0, low=0)  # epochs: of "cosine" and "constant"
+    trainer: str = setting("default", choices=("default", "ss", "lottery"))
+    lottery_start: str = setting("dense", choices=("dense", "empty"))  # what the trainer "lottery" keeps while it trains weights
+    keep_epochs: int = setting(0, low=0)  # the share kept falls from all to hyper.keep over so many epochs
+    validate_on: str = setting("val", choices=("val", "test"))  # the set by which the best epoch is chosen
+    save_every: int = setting(0, low=0)  # epochs between checkpoints that are never removed; 0: none
+    top_5: bool = setting(False)  # counted too where there are no more than ten classes
 
 
 @dataclass(frozen=True)
@@ -143,6 +183,7 @@ class Experiment:
     hyper: Hyper = Hyper()
     training: Training = Training()
     measure: Measure = Measure()
+    recipe: str = ""  # path of the recipe that the experiment follows, where it follows one
     registered_measure: Measure | None = None  # what the registry says, where `measure` was overridden
 
     def settings(self):
@@ -174,16 +215,6 @@ class Experiment:
         return "+" + hashlib.sha256(json.dumps(mine, sort_keys=True).encode()).hexdigest()[:8]
 
 
-# `--fidelity=original` switches all of these together; docs/fidelity.md says what each of them did.
-QUIRKS = {
-    "dataset.split": "accumulated", "dataset.shuffle": "false", "dataset.resize": "tf1", "training.evaluate": "before",
-    "training.learning_rates": "original", "training.decayed_kernels": "hidden_dense", "training.mse": "broadcast",
-    "measure.fidelity": "original",
-}
-# Of the original's train.py alone: nets with a schedule of their own were trained by other scripts.
-QUIRKS_OF_DECAY = ("dataset.shuffle", "training.evaluate", "training.decayed_kernels")
-
-
 def derive_seed(seed, *purpose):
     """A 31-bit integer that depends on the seed and on what it is for, the same on every machine."""
     text = "/".join(map(str, (seed, *purpose)))
@@ -193,86 +224,3 @@ def derive_seed(seed, *purpose):
 def non_defaults(group):
     """The fields of a settings group whose value is not the default."""
     return {f.name: getattr(group, f.name) for f in dataclasses.fields(group) if getattr(group, f.name) != f.default}
-
-
-def override(experiment, assignments=(), seed=None, fidelity="corrected"):
-    """The variant of an experiment that a command line asks for.
-
-    Args:
-      experiment: a registered `Experiment`.
-      assignments: strings `group.field=value`, as `--set` takes them; the last one of a field wins.
-      seed: another seed; it replaces `seed=...` in the name.
-      fidelity: "corrected", or "original" to switch on every quirk of the original (explicit assignments still win).
-
-    Raises:
-      UserError: the field does not exist or the value is not one it accepts.
-    """
-    quirks = _quirks(experiment) if fidelity == "original" else []
-    changed = _assign(dataclasses.replace(experiment, fidelity=fidelity), quirks)
-    registered_measure = changed.measure
-    changed = _assign(changed, assignments)
-    name = experiment.name
-    if changed.trained_hash() != experiment.trained_hash():
-        name += "+" + changed.trained_hash()[:8]
-    if seed is not None and seed != experiment.seed:
-        name = re.sub(r"_seed=\d+", f"_seed={seed}", name) if "_seed=" in name else f"{name}_seed={seed}"
-        changed = dataclasses.replace(changed, seed=seed)
-    return dataclasses.replace(changed, name=name, registered_measure=registered_measure)
-
-
-def _quirks(experiment):
-    excepted = () if experiment.training.schedule == "decay" else QUIRKS_OF_DECAY
-    return [f"{key}={value}" for key, value in QUIRKS.items() if key not in excepted]
-
-
-def _assign(experiment, assignments):
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        group, _, name = key.strip().partition(".")
-        if not equals or group not in GROUPS:
-            raise UserError(f"--set {assignment}: expected GROUP.FIELD=VALUE with GROUP one of {', '.join(GROUPS)}")
-        settings = getattr(experiment, group)
-        fields = {f.name: f for f in dataclasses.fields(settings)}
-        if name not in fields:
-            raise UserError(f"--set {assignment}: {group} has no field '{name}'; it has {', '.join(fields)}")
-        try:
-            value = _parse(text.strip(), fields[name])
-        except ValueError:
-            raise UserError(f"--set {assignment}: {group}.{name} takes {_accepted(fields[name])}") from None
-        experiment = dataclasses.replace(experiment, **{group: dataclasses.replace(settings, **{name: value})})
-    return experiment
-
-
-def _parse(text, spec):
-    """The value that `text` means for a field; ValueError where the field does not accept it."""
-    limits = spec.metadata
-    if spec.type is bool:
-        value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
-        accepted = value is not None
-    elif spec.type is tuple:
-        value = tuple(part.strip() for part in text.split(","))
-        accepted = set(value) <= set(limits["choices"]) and len(set(value)) == len(value)
-    else:
-        value = spec.type(text)
-        accepted = (spec.type is str or abs(value) < LARGEST[spec.type]) and _within(value, **limits)
-    if not accepted:
-        raise ValueError(text)
-    return value
-
-
-def _within(value, choices, low, high, above):
-    return ((choices is None or value in choices) and (low is None or value >= low)
-            and (high is None or value <= high) and (above is None or value > above))
-
-
-def _accepted(spec):
-    """In words: the values that a field accepts."""
-    limits = spec.metadata
-    if spec.type is bool:
-        return "true or false"
-    if limits["choices"] is not None:
-        one_of = "one or more, comma-separated, of" if spec.type is tuple else "one of"
-        return f"{one_of} {', '.join(map(str, limits['choices']))}"
-    bounds = [f"{sign} {limits[key]}" for key, sign in (("low", ">="), ("above", ">"), ("high", "<=")) if limits[key] is not None]
-    kind = {int: "a whole number", float: "a number", str: "a word"}[spec.type]
-    return " ".join([kind, " and ".join(bounds)]).strip()

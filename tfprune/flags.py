@@ -4,7 +4,8 @@ import sys
 
 from absl import flags
 
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
+from tfprune.overrides import override
 
 FLAGS = flags.FLAGS
 

@@ -8,7 +8,8 @@ import pathlib
 from typing import NamedTuple
 
 from tfprune import files
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
+from tfprune.overrides import override
 from tfprune.run import Run
 
 FIRST, LAST = 247, 3246

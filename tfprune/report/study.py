@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tfprune import pickles
-from tfprune.experiment import UserError, override
+from tfprune.experiment import UserError
+from tfprune.overrides import override
 from tfprune.report import comparisons, csvs, selection, tables
 from tfprune.run import Run
 from tfprune.units.fidelity import is_original

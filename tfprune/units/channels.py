@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tfprune.keras import keras, tf
 from tfprune.layers.lrn import LocalResponseNormalization
+from tfprune.layers.replaced import replaced
 from tfprune.units.graph import PASSING_LAYERS
-from tfprune.units.operations import replaced
 
 _layers = keras.layers
 _CHANNELWISE = {

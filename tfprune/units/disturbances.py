@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tfprune.experiment import derive_seed
 from tfprune.keras import tf
+from tfprune.layers.replaced import replaced
 from tfprune.units.graph import kernels
-from tfprune.units.operations import replaced
 from tfprune.units.perturbations import PERTURBATIONS, draw
 from tfprune.units.sweep import Stack, Sweep
 

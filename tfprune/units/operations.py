@@ -4,7 +4,6 @@ Nested models are taken apart (their operations are named `outer/inner`), and a 
 a call (`name`, `name#2`, ..): an operation has one place in the net and one activity. Tensors are numbered, images first.
 """
 import collections
-import contextlib
 from dataclasses import dataclass
 
 from tfprune.experiment import UserError
@@ -132,17 +131,3 @@ def _nodes(model):
     """The layer calls of a graph model, each after those it depends on (the order in which Keras runs them)."""
     by_depth = model._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
-
-
-@contextlib.contextmanager
-def replaced(layer, **attributes):
-    """Run a layer with other values (a kernel, say) in place of its own, which come back afterwards.
-
-    Goes past Keras' attribute tracking on purpose: a tensor put there for one call must not become part of the model.
-    """
-    own = {name: layer.__dict__[name] for name in attributes}
-    layer.__dict__.update(attributes)
-    try:
-        yield
-    finally:
-        layer.__dict__.update(own)
