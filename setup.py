@@ -26,6 +26,7 @@ setup(
         "scikit-learn",
         "threadpoolctl",
         "tqdm",
+        "pyyaml",
     ],
     extras_require={
         "report": ["plotly"],
