@@ -1,11 +1,13 @@
 # make install   the environment .venv (Python 3.11 to 3.13), with the versions that are known to work together
-# make demo      the width study at laptop scale: trains five nets, measures them, writes tables and figures
+# make demo      both studies at laptop scale: trains five nets and ten masks, measures them, writes tables and figures
 # make notebooks   executes the seven notebooks of figures on what is in results/, into results/notebooks
 # make test      lint and all tests
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 BIN := .venv/bin
-DEMO := --experiment_ids=9002-9006
+WIDTHS := --experiment_ids=9002-9006
+MASKS := --experiment_ids=9010-9019
+DEMO := $(WIDTHS),9010-9019
 
 .PHONY: install demo notebooks test
 install: .venv/installed
@@ -24,7 +26,8 @@ demo: install
 	@$(BIN)/python get_robustness.py $(DEMO)
 	@$(BIN)/python pkl2csv_redundancy.py $(DEMO)
 	@$(BIN)/python pkl2csv_robustness.py $(DEMO)
-	@$(BIN)/python report.py $(DEMO)
+	@$(BIN)/python report.py $(WIDTHS)
+	@$(BIN)/python report.py $(MASKS)
 	@echo "runs: results/laptop    tables: results/csv/laptop    figures: results/report"
 
 notebooks: install

@@ -1,9 +1,13 @@
-"""Tables and figures of finished runs: accuracy, prunability and redundancy against width, with growth factors.
+"""Tables and figures of finished runs of one study.
 
-    python report.py --experiment_ids=9002-9006         writes PNGs and width_study.csv into results/report/
+    python report.py --experiment_ids=9002-9006         accuracy, prunability and redundancy against width, with growth factors
+    python report.py --experiment_ids=9010-9019         accuracy against the share of weights that supermasks keep
+    python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
 
-The runs must have been exported with pkl2csv_redundancy.py and pkl2csv_robustness.py.
+PNGs and a table are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
+pkl2csv_robustness.py; those of supermasks only trained, and have figures of redundancy and prunability too where they were exported.
 """
+import importlib
 import pathlib
 
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
@@ -13,20 +17,39 @@ from tfprune.run import asked
 FLAGS = flags.FLAGS
 
 
+REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks"}
+
+
 def main(positional):
     """Writes the figures and the table, and prints where they are."""
-    runs = asked(REGISTRY, positional)
-    from tfprune.report import width_study
-
+    runs = asked_for(positional)
+    studies = sorted({run.experiment.study for run in runs})
+    if len(studies) > 1:
+        raise flags.UserError(f"--experiment_ids: a report is of one study, not of {' and '.join(studies)} at once")
     if FLAGS.dry_run:
-        print("would write the report of " + ", ".join(str(run.experiment.id) for run in runs))
+        print("would write the report of " + ", ".join(run.experiment.label for run in runs))
         return
     out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report")
-    paths = width_study.report(runs, out)
+    paths = importlib.import_module(REPORTS[studies[0]]).report(runs, out)
     print("\n".join(["wrote", *(f"  {path}" for path in paths)]))
+
+
+def asked_for(positional):
+    """The runs of the experiments that the flags name; with --keeps each at all of these shares."""
+    if FLAGS.keeps is None:
+        return asked(REGISTRY, positional)
+    given, runs = list(FLAGS.set), []
+    for keep in FLAGS.keeps.split(","):
+        FLAGS.set = [*given, f"hyper.keep={keep}"]
+        try:
+            runs += asked(REGISTRY, positional)
+        except flags.UserError as error:
+            raise flags.UserError(str(error).replace("--set hyper.keep=", "--keeps=")) from None
+    return runs
 
 
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
     flags.flags.DEFINE_string("out", None, "folder of the report; by default <results_dir>/report")
+    flags.flags.DEFINE_string("keeps", None, "of supermasks: the experiments at each of these shares of weights kept, such as 0.1,0.3,0.5")
     flags.run(main, REGISTRY)

@@ -2,7 +2,9 @@
 
     python train.py --experiment_id=9004
     python train.py --experiment_ids=2-6 --set hyper.max_num_epochs=2 --set dataset.limit=10000
+    python train.py --experiment_id=9014 --evaluate             figures of the trained net; writes nothing
     python train.py --experiment_id=4 --pretrained=downloads/ID4/models/model-37     weights of the original study's TF1 checkpoint
+    python train.py --experiment_id=5010 --pretrained=resnet50_usc_unsigned.pth --set hyper.keep=0.3 --evaluate      those of a .pth
 """
 from functools import partial
 
@@ -10,6 +12,7 @@ import data
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
 from tfprune.run import asked
+from tfprune.training import results_csv
 
 FLAGS = flags.FLAGS
 
@@ -17,38 +20,69 @@ FLAGS = flags.FLAGS
 def main(positional):
     """Prepares the records that each experiment needs, and trains its net or takes the weights of a checkpoint for it."""
     runs = asked(REGISTRY, positional)
-    if FLAGS.pretrained is not None and len(runs) != 1:
-        raise flags.UserError(f"--pretrained={FLAGS.pretrained}: one checkpoint is of one experiment; {len(runs)} are asked for")
+    for name in ("pretrained", "resume"):
+        if FLAGS[name].value is not None and len(runs) != 1:
+            raise flags.UserError(f"--{name}={FLAGS[name].value}: one checkpoint is of one experiment; {len(runs)} are asked for")
+    if FLAGS.evaluate and (FLAGS.overwrite or FLAGS.dry_run):
+        raise flags.UserError("--evaluate: trains and writes nothing, so that --overwrite and --dry_run have no meaning beside it")
     from tfprune.models import check_buildable
-    from tfprune.training.schedules import Schedule
+    from tfprune.training.checks import check_trainable
 
     for run in runs:
         if run.experiment.dnn.name:
             check_buildable(run.experiment)
-            Schedule(run.experiment)  # refuses a length that leaves nothing
+            check_trainable(run.experiment)
+    given = {"pretrained": FLAGS.pretrained, "resume": FLAGS.resume}
+    if FLAGS.evaluate:
+        if given == {"pretrained": None, "resume": None}:
+            for run in runs:
+                run.require("train", "--evaluate")
+        for run in runs:
+            evaluate(run, FLAGS.data_dir, **given)
+        return
     for run in runs:
-        execute(run, FLAGS.data_dir, FLAGS.pretrained, FLAGS.overwrite, FLAGS.dry_run, FLAGS.strict)
+        execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict)
 
 
-def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False):
-    """Trains a run's net, or takes its weights from the checkpoint `pretrained`, unless that is done; returns the done marker."""
-    from tfprune.training.pretrained import Pretrained, finished_with
-    from tfprune.training.train import train
+def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None):
+    """Trains a run's net, from the checkpoint `pretrained` or on from that of `resume`, unless that is done; returns the done marker.
+
+    A checkpoint of the width study (TensorFlow 1) takes the place of a training.
+    """
+    from tfprune.training.origin import check_start, finished_with, train_from
+    from tfprune.training.sources import source_of
 
     records = partial(data.ensure, run.experiment.dataset, data_dir, strict=strict)
-    work, remark = partial(train, run, afresh=overwrite), finished_with
-    if pretrained is not None:
-        source = Pretrained(run, pretrained, overwrite)
-        work, remark = source.keep, partial(finished_with, source=source)
-    elif not run.experiment.dnn.name:
-        work = only_records
+    source = source_of(run, pretrained, resume, overwrite)
+    work = source.keep if source else partial(train_from, run, afresh=overwrite) if run.experiment.dnn.name else only_records
 
     def prepare():
-        if pretrained is not None:
+        if source:
             source.read()
+        elif run.experiment.dnn.name:
+            check_start(run, overwrite)
         return records()
 
-    return run.execute("train", work, prepare, overwrite=overwrite, dry_run=dry_run, remark=remark)
+    def remark(marker):
+        return finished_with(marker, run, source)
+
+    marker = run.execute("train", work, prepare, overwrite=overwrite, dry_run=dry_run, remark=remark)
+    if marker and results_csv.is_listed(run.experiment):
+        results_csv.rebuild(run.results_dir)  # also where it was done before: the process may have died here
+    return marker
+
+
+def evaluate(run, data_dir, pretrained=None, resume=None):
+    """Says what the trained net of a run is worth, or the net of a checkpoint."""
+    from tfprune.models import build_model
+    from tfprune.training.checkpoints import load_trained
+    from tfprune.training.evaluate import say_figures
+    from tfprune.training.sources import source_of
+
+    source = source_of(run, pretrained, resume, overwrite=True)  # it meets nothing that the run holds
+    model = source.read() if source else None
+    folder = data.ensure(run.experiment.dataset, data_dir, strict=FLAGS.strict)
+    say_figures(run.experiment, model or load_trained(run, build_model(run.experiment)), folder)
 
 
 def only_records(folder):
@@ -58,6 +92,8 @@ def only_records(folder):
 
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
-    flags.flags.DEFINE_string("pretrained", None, "TF1 checkpoint of the original study (what its files' names begin with, or their "
-                              "folder) whose weights are taken in place of training; IDs 2-240 and 4000-4038")
+    flags.flags.DEFINE_string("pretrained", None, "checkpoint of the original study: IDs 2-240 and 4000-4038, TF1 (what its files' names "
+                              "begin with, or their folder), taken in place of training; 5000-5111, a .pth, from which training starts")
+    flags.flags.DEFINE_string("resume", None, "a .pth of IDs 5000-5111 whose training goes on here: its epoch and optimizer are taken too")
+    flags.flags.DEFINE_bool("evaluate", False, "say the figures of the trained net on the validation and the test set, and write nothing")
     flags.run(main, REGISTRY)

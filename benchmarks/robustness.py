@@ -60,17 +60,17 @@ def load(args, experiment):
     """[(images, labels) of each set that is not empty: training set, test set], prepared for the net."""
     import numpy as np
 
-    from data import cifar10
+    from data.cifar import CIFAR10
     from tfprune.input.preprocess import prepare
 
     if experiment.dataset.name == "imagenet":
         return smooth_images(args, experiment.hyper.image_size)
     sets = []
-    for count, files in ((args.train, cifar10.TRAIN), (args.test, (cifar10.TEST,))):
+    for count, files in ((args.train, CIFAR10.files[:-1]), (args.test, CIFAR10.files[-1:])):
         if not count:
             continue
         if args.data:
-            parts = [cifar10.read(pathlib.Path(args.data) / name) for name in files]
+            parts = [CIFAR10.batch(pathlib.Path(args.data) / name) for name in files]
             images, labels = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))
         else:
             generator = np.random.default_rng(SEED)

@@ -1,6 +1,6 @@
 """Raw data -> TFRecords, a file per source.
 
-A source is a module with
+A source is a module, or an object such as `cifar.CIFAR10`, with
   FIELDS                           the `Dataset` fields that decide its records
   fingerprint(dataset, data_dir)   text that names the raw content, without decoding it
   load(dataset, data_dir)          an object with shape, dtype, label_dtype, num_classes and parts(dataset), such as `splits.Arrays`; one
@@ -12,16 +12,20 @@ import json
 import pathlib
 import sys
 
-from data import cifar10, digits, imagenet, linear, records
+from data import cifar, digits, imagenet, linear, mnist, records
 from tfprune.experiment import Dataset, UserError
 from tfprune.files import read_json, writable_folder
 from tfprune.progress import say
 
 SOURCES = {
-    "cifar10": cifar10,
+    "cifar10": cifar.CIFAR10,
     "digits": digits,
     "linear": linear,
     "imagenet": imagenet,
+    "mnist": mnist.MNIST,
+    "fashion_mnist": mnist.FASHION_MNIST,
+    "kmnist": mnist.KMNIST,
+    "cifar100": cifar.CIFAR100,
 }
 
 

@@ -67,13 +67,13 @@ def _builder(name, data_dir):
 
 
 def reachable(url, seconds=1.0):
-    """Whether an https URL's host accepts a connection within about a second.
+    """Whether a URL's host accepts a connection within about a second.
 
-    Where the environment has https_proxy (or HTTPS_PROXY) the proxy is asked instead, unless no_proxy names the host, as the download
-    itself does: https_proxy=http://127.0.0.1:9 no_proxy= is a machine without a network.
+    Where the environment has a proxy for its scheme (https_proxy or HTTPS_PROXY) the proxy is asked instead, unless no_proxy names the
+    host, as the download itself does: https_proxy=http://127.0.0.1:9 no_proxy= is a machine without a network.
     """
     target = urlsplit(url)
-    proxy = getproxies().get("https")
+    proxy = getproxies().get(target.scheme)
     if proxy and not proxy_bypass(target.hostname):
         target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     answered = []

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import data
-from data import cifar10, digits, download, linear, records, splits
+from data import digits, download, linear, records, splits
+from data.cifar import CIFAR10
 from tests.conftest import ROOT, ok, refused, script_environment
 from tfprune import experiment
 from tfprune.experiment import Dataset, UserError
@@ -31,7 +32,7 @@ def batches(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for name in (*cifar10.TRAIN, cifar10.TEST):
+    for name in CIFAR10.files:
         content = {b"data": rng.integers(0, 256, (20, 3072), dtype=np.uint8), b"labels": rng.integers(0, 10, 20).tolist()}
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
     return folder
@@ -80,7 +81,7 @@ def test_accumulated_split_without_files_is_the_plain_one():
 
 
 def test_accumulated_epochs_are_as_long_as_if_the_split_were_right(batches, tmp_path):
-    parts = cifar10.load(Dataset(), tmp_path).parts(Dataset(split="accumulated"))
+    parts = CIFAR10.load(Dataset(), tmp_path).parts(Dataset(split="accumulated"))
     assert (parts["train"].count, parts["train"].epoch_size) == (19 + 38 + 57 + 76 + 95, 95)
     assert (parts["val"].count, parts["val"].epoch_size) == (15, 5)
 
@@ -170,15 +171,15 @@ def test_cifar10_reads_the_official_format(batches, tmp_path):
 
 
 def test_cifar10_is_found_in_all_three_places(batches, tmp_path):
-    assert cifar10.official_folder(tmp_path) == batches
+    assert CIFAR10.paths(tmp_path)[0].parent == batches
     nested = tmp_path / "cifar10" / "cifar-10-batches-py"
     nested.parent.mkdir()
     batches.rename(nested)
-    assert cifar10.official_folder(tmp_path) == nested
+    assert CIFAR10.paths(tmp_path)[0].parent == nested
     nested.rename(tmp_path / "moved")
     nested.parent.rmdir()
     (tmp_path / "moved").rename(tmp_path / "cifar10")
-    assert cifar10.official_folder(tmp_path) == tmp_path / "cifar10"
+    assert CIFAR10.paths(tmp_path)[0].parent == tmp_path / "cifar10"
 
 
 def truncate(path):
@@ -487,7 +488,7 @@ def test_rebuild_command_is_the_one_that_made_the_records(tmp_path):
     (("create_linear_dataset.py", "10"), "argument 10"),
     (("create_linear_dataset.py", "--dimension=0"), "--dimension=0"),
     (("create_linear_dataset.py", "--num_train=many"), "--num_train=many"),
-    (("-m", "data.build", "--dataset=mnist"), "--dataset=mnist"),
+    (("-m", "data.build", "--dataset=letters"), "--dataset=letters"),
     (("-m", "data.build", "--set", "hyper.batch_size=3"), "hyper.batch_size=3"),
     (("-m", "data.build", "--set", "dataset.limit=-1"), "dataset.limit=-1"),
 ])

@@ -198,7 +198,7 @@ def test_preprocessing_of_the_other_kind_is_refused(small_imagenet):
         pipeline.evaluation_batches(split, Dataset("imagenet"), SMALL)
     with pytest.raises(UserError, match="preprocessing=none"):
         pipeline.training_stream(split, Dataset("imagenet", preprocessing="none"), SMALL, 0)
-    with pytest.raises(UserError, match="preprocessing=resnet: digits.* crop, pad or none"):
+    with pytest.raises(UserError, match="preprocessing=resnet: digits.* crop or pad or none"):
         pipeline.evaluation_batches(load(digits, "test"), Dataset("digits", preprocessing="resnet"), SMALL)
 
 

@@ -1,4 +1,6 @@
 """Every net: parameter counts of the original, starting values, unit layers, and a conformance table over all that is registered."""
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,15 @@ from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
 from tfprune.layers.initializers import activation, kernel_initializer
 from tfprune.layers.lrn import LocalResponseNormalization
-from tfprune.models import MODELS, build_model, build_training_model, input_shape, parameter_count
+from tfprune.models import MODELS, build_model, build_training_model, input_shape, parameter_count, without_auxiliary
 from tfprune.models.notes import noted_unit_layers
 from tfprune.overrides import override
 
 LINEAR = ["dataset.dimension=12"]
 REGRESSION = ["hyper.mse=true", "dataset.regression=true"]
+TINY = ["hyper.image_size=17", "dnn.neuron_multiplier=0.1"]
+SMALL = [*TINY, "dataset.preprocessing=crop"]
+DENSE = ["dnn.mask=none"]  # of the deepest nets: 105 masks take a minute to compile, and the shallower ones have the same blocks
 # One experiment for every net of MODELS; a new net needs a line here (test_table_is_complete).
 TABLE = {
     "Alexnet": override(REGISTRY[2], ["hyper.drop_train=0.5"]),
@@ -28,6 +33,15 @@ TABLE = {
     "ResNet_cifar": override(REGISTRY[217], ["hyper.image_size=9"]),
     "ResNet18": override(REGISTRY[4000], ["hyper.image_size=33"]),
     "Inception_v3": override(REGISTRY[4013], ["hyper.image_size=107"]),
+    "FC": REGISTRY[9010],
+    "Conv2": override(REGISTRY[5019], SMALL), "Conv4": override(REGISTRY[5024], SMALL), "Conv6": override(REGISTRY[5054], SMALL),
+    "Conv8": override(REGISTRY[5038], SMALL), "Conv4Wide": override(REGISTRY[5029], SMALL), "Conv6Wide": override(REGISTRY[5036], SMALL),
+    "cResNet18": override(REGISTRY[5047], [*SMALL, "dnn.last_dense=true"]),
+    "cResNet50": override(REGISTRY[5043], [*SMALL, "dnn.name=cResNet50"]),
+    "cResNet101": override(REGISTRY[5044], [*SMALL, "dnn.name=cResNet101", *DENSE]),
+    "ResNet18_v15": override(REGISTRY[5000], TINY), "ResNet50_v15": override(REGISTRY[5007], TINY),
+    "ResNet101_v15": override(REGISTRY[5005], [*TINY, *DENSE]), "WideResNet50_2": override(REGISTRY[5002], TINY),
+    "WideResNet101_2": override(REGISTRY[5011], [*TINY, *DENSE]),
 }
 
 
@@ -44,8 +58,18 @@ def experiment(request):
     return TABLE[request.param]
 
 
+@functools.cache
+def built(experiment):
+    """The net of an experiment of the table, for tests that leave it as it is: the deep ones take seconds."""
+    return build_training_model(experiment)
+
+
+def net_of(experiment):
+    return without_auxiliary(built(experiment))
+
+
 def test_builds_the_same_net_from_the_same_seed_only(experiment):
-    weights, again = (build_model(experiment).get_weights() for _ in range(2))
+    weights, again = net_of(experiment).get_weights(), build_model(experiment).get_weights()
     other = build_model(override(experiment, seed=5)).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
     kernels = [i for i, weight in enumerate(weights) if weight.ndim > 1]
@@ -53,14 +77,14 @@ def test_builds_the_same_net_from_the_same_seed_only(experiment):
 
 
 def test_one_example_equals_its_row_of_a_batch_also_compiled(experiment):
-    model, images = build_model(experiment), examples(experiment, 5)
+    model, images = net_of(experiment), examples(experiment, 5)
     whole = model(images).numpy()
     assert whole.dtype == np.float32 and whole.shape == (5, model.output_shape[-1])
     np.testing.assert_allclose(tf.function(model)(images[:1])[0], whole[0], rtol=1e-4, atol=1e-5)
 
 
 def test_restores_from_a_checkpoint(experiment, tmp_path):
-    model, images = build_model(experiment), examples(experiment, 3)
+    model, images = net_of(experiment), examples(experiment, 3)
     path = tf.train.Checkpoint(model=model).save(str(tmp_path / "c"))
     other = build_model(override(experiment, seed=9))
     tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched()
@@ -68,7 +92,7 @@ def test_restores_from_a_checkpoint(experiment, tmp_path):
 
 
 def test_unit_layers_hold_every_hidden_unit(experiment):
-    model = build_model(experiment)
+    model = net_of(experiment)
     names = tfprune.unit_layers(model)
     assert model.layers[-1].name not in names
     if noted_unit_layers(model) is None:
@@ -92,7 +116,7 @@ def test_parameter_counts(experiment_id, count):  # facts 2.5
 
 
 def test_counts_the_net_that_is_built(experiment):
-    model = build_training_model(experiment)
+    model = built(experiment)
     assert parameter_count(experiment) == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
@@ -163,11 +187,12 @@ def test_dropout_keeps_its_share_and_its_place_in_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(("experiment_id", "settings", "says"), [
     (0, [], "only prepares data"), (2, ["dnn.name=Alexnet5"], "the net Alexnet5 is not available; there are Alexnet, "),
     (247, ["hyper.mse=true"], "go together"), (2, ["dnn.name=MLP1"], "does not fit"), (247, ["dnn.name=Alexnet"], "does not fit"),
-    (9002, ["dnn.neuron_multiplier=0.01"], "without units"), (247, ["dataset.preprocessing=crop"], "vectors take none"),
-    (9002, ["dataset.preprocessing=none", "hyper.image_size=16"], "none: images take crop, pad, or none with hyper.image_size=8"),
-    (2, ["dataset.preprocessing=resnet"], "resnet: images take crop, pad"), (247, ["dataset.preprocessing=inception"], "vectors take none"),
-    (4000, ["dataset.preprocessing=crop"], "crop: files of images take resnet or inception"),
-    (4012, ["dataset.preprocessing=none"], "none: files of images take resnet or inception"),
+    (9002, ["dnn.neuron_multiplier=0.01"], "without units"), (247, ["dataset.preprocessing=crop"], "vectors, which take none"),
+    (9002, ["dataset.preprocessing=none", "hyper.image_size=16"], "leaves digits's images as they are, with hyper.image_size=8"),
+    (2, ["dataset.preprocessing=resnet"], "resnet: cifar10 has images, which take crop or pad"),
+    (247, ["dataset.preprocessing=inception"], "vectors, which take none"),
+    (4000, ["dataset.preprocessing=crop"], "crop: imagenet has files of images, which take resnet or inception"),
+    (4012, ["dataset.preprocessing=none"], "none: imagenet has files of images, which take resnet or inception"),
     (4012, ["hyper.image_size=106"], "image_size=106: too small for Inception_v3; the least is 107"),
     (4015, ["dnn.factor_end=0.02"], "factor_end=0.02: leaves a layer of Inception_v3 without units; the least is 0.0208333"),
     (4013, ["dnn.factor_end=0.08"], "without units; the least is 0.0833333"),

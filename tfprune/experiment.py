@@ -16,7 +16,9 @@ INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_const
 # Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
-ENCODED = ("resnet", "inception", "torchvision")  # the preprocessing of images that are decoded as they are read
+# How examples are prepared: images in memory (vectors there take "none" only), and images that are decoded as they are read.
+IN_MEMORY = ("crop", "pad", "none", "normalise", "resized_crop")
+ENCODED = ("resnet", "inception", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Dataset:
     random_labels: bool = setting(False)  # of training and validation; test labels stay true
     split: str = setting("clean", choices=("clean", "accumulated"))
     shuffle: bool = setting(True)
-    preprocessing: str = setting("crop", choices=("crop", "pad", "none", "normalise", "resized_crop", *ENCODED))
+    preprocessing: str = setting("crop", choices=IN_MEMORY + ENCODED)
     resize: str = setting("half_pixel", choices=("half_pixel", "tf1"))
     dimension: int = setting(10, low=1)  # the next five: the random-teacher sets (`linear`) only
     num_train: int = setting(1000, low=1)
@@ -183,8 +185,23 @@ class Experiment:
     hyper: Hyper = Hyper()
     training: Training = Training()
     measure: Measure = Measure()
-    recipe: str = ""  # path of the recipe that the experiment follows, where it follows one
+    recipe: str = ""  # path of the recipe that the experiment follows, where it follows one; with the ID -1 of a file of the user's
     registered_measure: Measure | None = None  # what the registry says, where `measure` was overridden
+
+    @property
+    def flag(self):
+        """What asks for it on a command line: `--experiment_id=5`; `--config=mine.yml` where a file of the user's describes it."""
+        return f"--config={self.recipe}" if self.id < 0 else f"--experiment_id={self.id}"
+
+    @property
+    def title(self):
+        """What it is called in a sentence: `experiment 5`; the path of its file where it has no ID."""
+        return self.recipe if self.id < 0 else f"experiment {self.id}"
+
+    @property
+    def label(self):
+        """What it is called in a line of progress: `ID 5`; its name where it has no ID."""
+        return self.name if self.id < 0 else f"ID {self.id}"
 
     def settings(self):
         """All settings as a JSON-ready dictionary: the content of config.json."""
@@ -213,6 +230,23 @@ class Experiment:
         if all(value == getattr(registered, name) for name, value in mine.items()):
             return ""
         return "+" + hashlib.sha256(json.dumps(mine, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def classes(dataset):
+    """How many classes a net for this `Dataset` tells apart."""
+    examples = DATASETS[dataset.name]
+    return examples.classes - (examples.encoded and not dataset.background)
+
+
+def check_dataset(dataset):
+    """UserError where settings of a `Dataset` do not fit the kind of its examples."""
+    examples = DATASETS[dataset.name]
+    kind, fit = (("vectors", ("none",)) if examples.side is None
+                 else ("files of images", ENCODED) if examples.encoded else ("images", IN_MEMORY))
+    if dataset.preprocessing not in fit:
+        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name} has {kind}, which take {' or '.join(fit)}")
+    if not (dataset.background or examples.encoded):
+        raise UserError(f"--set dataset.background=false: {dataset.name} has no class for the background; only imagenet has")
 
 
 def derive_seed(seed, *purpose):

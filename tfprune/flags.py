@@ -4,8 +4,10 @@ import sys
 
 from absl import flags
 
+from tfprune import recipe_files, recipes
 from tfprune.experiment import UserError
 from tfprune.overrides import override
+from tfprune.progress import say
 
 FLAGS = flags.FLAGS
 
@@ -14,6 +16,8 @@ def define(results_dir, data_dir):
     """Defines the shared flags; a script calls it once, before `run`."""
     flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too: train.py 3")
     flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002")
+    flags.DEFINE_string("config", None, "a recipe (YAML) of allenai/hidden-networks or your own, in place of an ID; the flags of "
+                        "its main.py work too, such as --prune-rate=0.3, and override any experiment's settings (docs/recipes.md)")
     flags.DEFINE_string("results_dir", results_dir, "folder of the results")
     flags.DEFINE_string("data_dir", data_dir, "folder of the raw data and of the records made from them")
     flags.DEFINE_integer("seed", None, "another seed of training; replaces seed=... in the name of the run", lower_bound=0)
@@ -43,7 +47,7 @@ def run(main, registry=None):
         if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
             print(sys.modules["__main__"].__doc__.strip() + "\n\nFlags:\n" + _help())
             sys.exit(0)
-        positional = FLAGS(sys.argv)[1:]
+        positional = FLAGS(recipes.arguments(sys.argv) if "config" in FLAGS else sys.argv)[1:]
         if registry is not None and FLAGS.list:
             print("\n".join(registry.table(FLAGS.study)))
             sys.exit(0)
@@ -85,20 +89,33 @@ def experiments(registry, positional=()):
     Raises:
       UserError: none or more than one way of naming them was used, an ID is unknown, or an override is not accepted.
     """
-    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids),
+    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids), ("--config", FLAGS.config),
              ("argument", " ".join(positional) or None)]
     given = [(flag, text) for flag, text in asked if text is not None]
     if len(given) != 1:
         problem = "give one of" if not given else "give only one of"
-        raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, or a bare ID; `python experiments.py --list` lists them")
-    flag, text = given[0]
+        raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, --config=FILE, or a bare ID; "
+                        "`python experiments.py --list` lists them")
+    chosen, remarks = _named(registry, *given[0])
+    assignments, more = recipes.variants(chosen, FLAGS.set)
+    streaming = ["measure.streaming=true"] if FLAGS.streaming else []
+    changed = [override(experiment, each + streaming, FLAGS.seed, FLAGS.fidelity)
+               for experiment, each in zip(chosen, assignments, strict=True)]
+    for remark in dict.fromkeys(remarks + more):
+        say(remark)
+    return changed
+
+
+def _named(registry, flag, text):
+    """(experiments, remarks for the user) that one flag names."""
     if len(text) > 10_000:
         raise UserError(f"{flag}: {len(text)} characters are too many")
+    if flag == "--config":
+        experiment, remarks = recipe_files.from_file(text, registry, FLAGS.set)
+        return [experiment], remarks
     if flag != "--experiment_ids" and not text.isdecimal():
         raise UserError(f"{flag}={text}: expected one ID, a whole number; known IDs are {registry.ranges()}")
-    chosen = registry.select(text, flag)
-    overrides = FLAGS.set + (["measure.streaming=true"] if FLAGS.streaming else [])
-    return [override(experiment, overrides, FLAGS.seed, FLAGS.fidelity) for experiment in chosen]
+    return registry.select(text, flag), []
 
 
 def _help():

@@ -34,9 +34,9 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
       UserError: the field does not exist or the value is not one it accepts.
     """
     quirks = _quirks(experiment) if fidelity == "original" else []
-    changed = _assign(dataclasses.replace(experiment, fidelity=fidelity), quirks)
+    changed = assign(dataclasses.replace(experiment, fidelity=fidelity), quirks)
     registered_measure = changed.measure
-    changed = _assign(changed, assignments)
+    changed = assign(changed, assignments)
     name = experiment.name
     if changed.hyper.keep != experiment.hyper.keep:
         name = re.sub(r"_keep=[\d.e-]+", f"_keep={changed.hyper.keep:g}", name)
@@ -54,7 +54,8 @@ def _quirks(experiment):
     return [f"{key}={value}" for key, value in quirks.items() if key not in excepted]
 
 
-def _assign(experiment, assignments):
+def assign(experiment, assignments):
+    """The experiment with the fields of assignments `group.field=value` set, in order; its name stays. UserError as `override`."""
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         group, _, name = key.strip().partition(".")

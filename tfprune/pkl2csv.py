@@ -27,7 +27,7 @@ def export(kind, registry, positional=()):
       positional: arguments that are not flags.
     """
     stage = f"get_{kind}"
-    if FLAGS.run_dir is None and FLAGS.experiment_id is None and FLAGS.experiment_ids is None and not positional:
+    if FLAGS.run_dir is None and FLAGS.experiment_id is None and FLAGS.experiment_ids is None and FLAGS.config is None and not positional:
         if FLAGS.set or FLAGS.seed is not None or FLAGS.streaming or FLAGS.fidelity != "corrected":
             raise UserError("--set, --seed, --fidelity and --streaming go with --experiment_id; without one every measured run is exported")
         sources = list(_measured(kind))
@@ -43,7 +43,7 @@ def export(kind, registry, positional=()):
         if not FLAGS.dry_run:
             text = _text(kind, experiment, folder, tag, crosses)
             files.write(files.writable_folder(target.parent, "--results_dir") / target.name, text)
-        say(f"ID {experiment.id} pkl2csv_{kind}: {'would write' if FLAGS.dry_run else 'wrote'} {target}")
+        say(f"{experiment.label} pkl2csv_{kind}: {'would write' if FLAGS.dry_run else 'wrote'} {target}")
 
 
 def _asked(kind, run):
@@ -82,7 +82,7 @@ def _from_settings(path, measure):
         groups = {group: types[group](**settings[group]) for group in GROUPS}
         groups["measure"] = dataclasses.replace(groups["measure"], **measure)
         plain = {name: settings[name] for name in ("id", "name", "study", "family", "seed", "fidelity")}
-        return Experiment(**plain, **groups)
+        return Experiment(**plain, **groups, recipe=settings.get("recipe", ""))
     except (TypeError, KeyError):
         raise UserError(f"{path}: missing or damaged; name the run with --experiment_id instead") from None
 

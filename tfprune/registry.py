@@ -70,6 +70,11 @@ class Registry:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
+    def recipes(self):
+        """The experiments that follow a recipe, as the lines of a Markdown table: ID, path of the recipe, name of the run."""
+        rows = [f"| {e.id} | {e.recipe} | {e.name} |" for e in self.values() if e.recipe]
+        return ["| ID | recipe | name |", "|---|---|---|", *rows]
+
     def lookup(self):
         """The text of `experiment_lookup.txt`: an ID and its name a line."""
         return "".join(f"{e.id}\t{e.name}\n" for e in self.values())

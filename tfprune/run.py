@@ -75,7 +75,7 @@ class Run:
         path = self.marker(stage)
         marker = standing(path)
         if marker is not None and marker["settings"] != self._settings(stage):
-            raise UserError(f"{path}: made with other settings than experiment {self.experiment.id} has now; "
+            raise UserError(f"{path}: made with other settings than {self.experiment.title} has now; "
                             "--overwrite makes it again, another --results_dir keeps both")
         return marker
 
@@ -83,8 +83,8 @@ class Run:
         """The marker of the stage that `what` needs; UserError with the command that runs it where it is missing."""
         marker = self.done(stage)
         if marker is None:
-            raise UserError(f"--experiment_id={self.experiment.id}: {what} needs {stage} first; run: python {stage}.py "
-                            f"--experiment_id={self.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
+            raise UserError(f"{self.experiment.flag}: {what} needs {stage} first; run: python {stage}.py "
+                            f"{self.experiment.flag} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
 
     def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False, remark=None):
@@ -107,9 +107,9 @@ class Run:
         marker = None if overwrite else self.done(stage)
         if marker is not None:
             words = remark(marker) if remark else ""
-            say(f"ID {self.experiment.id} {stage}: finished before{words} ({self.path}); --overwrite does it again")
+            say(f"{self.experiment.label} {stage}: finished before{words} ({self.path}); --overwrite does it again")
         elif dry_run:
-            say(f"ID {self.experiment.id} {stage}: would run, into {self.path}")
+            say(f"{self.experiment.label} {stage}: would run, into {self.path}")
         else:
             folder = records() if records else None
             self._check_records(folder, needs)
@@ -119,7 +119,7 @@ class Run:
                 if marker and remark:
                     remark(marker)
                 marker = marker or self._work(stage, work, folder, needs)
-            say(f"ID {self.experiment.id} {stage}: done ({self.path})")
+            say(f"{self.experiment.label} {stage}: done ({self.path})")
         return marker
 
     def _check_records(self, folder, needs):
@@ -127,7 +127,7 @@ class Run:
         for earlier in needs:
             before = self.require(earlier, "this stage").get("records")
             if folder and before not in (None, folder.name):
-                raise UserError(f"--data_dir: {earlier} of experiment {self.experiment.id} used the records {before}, the data there now "
+                raise UserError(f"--data_dir: {earlier} of {self.experiment.title} used the records {before}, the data there now "
                                 f"make {folder.name}; bring the data back, or: python {earlier}.py --overwrite")
 
     def _work(self, stage, work, folder, needs):

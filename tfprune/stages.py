@@ -6,6 +6,7 @@ the run's data set (tfprune/units/layouts.py); under `measure.fidelity=original`
 from dataclasses import dataclass
 
 from tfprune import files, pickles
+from tfprune.experiment import classes
 from tfprune.input import pipeline, records
 from tfprune.keras import tf
 from tfprune.progress import track
@@ -52,8 +53,8 @@ def stream_redundancy(run, folder):
     sets = []
     for name in layout.suffixes:
         measured = _measured(run, folder, name, model)
-        classes = None if experiment.hyper.mse else range(measured.split.num_classes)
-        sets.append(streamed(model, measured.batches, classes=classes, metric=_metric(run), batch_size=measured.batch_size))
+        numbers = None if experiment.hyper.mse else range(classes(experiment.dataset))
+        sets.append(streamed(model, measured.batches, classes=numbers, metric=_metric(run), batch_size=measured.batch_size))
     contents = layout.nesting.streamed_redundancy_files(*sets, mse=experiment.hyper.mse, fidelity=experiment.measure.fidelity)
     written = [_write(run, "get_redundancy", f"{stem}{cross}", value)
                for cross in range(experiment.measure.crosses) for stem, value in contents.items()]

@@ -1,20 +1,12 @@
 """`tf.data` batches of an `EncodedSplit`: images are read, decoded and prepared one by one on all cores, in order, then batched."""
-from tfprune.experiment import UserError
 from tfprune.input.compiled import made_once
-from tfprune.input.images import RECIPES, prepare
+from tfprune.input.images import prepare
 from tfprune.keras import tf
 
 FRAME = 2**12  # bytes of a record around its JPEG, or more
 FEATURES = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
 PREFETCH = 4  # batches made ahead, at most
 PREFETCH_BYTES = 2**30  # a batch of 4,096 ImageNet images takes 2.3 GiB
-
-
-def check(dataset):
-    """UserError where the settings cannot prepare encoded images."""
-    if dataset.preprocessing not in RECIPES:
-        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name}'s images are files of any size; "
-                        f"they take {' or '.join(RECIPES)}")
 
 
 def training(plans, split, dataset, hyper):
@@ -49,10 +41,13 @@ def _preparer(split, *settings):
 
 
 def preparer(split, dataset, hyper, augmented):
-    """Compiled: (row, augmentation seed [2]) -> (image float32 [side, side, 3], label int64)."""
+    """Compiled: (row, augmentation seed [2]) -> (image float32 [side, side, 3], label int64).
+
+    The records number the classes from 1, 0 being the background; a net without a class for it (`dataset.background`) has them from 0.
+    """
     fetch = fetcher(split.reader)  # not the split, which what is made here must not keep alive
     with tf.device("CPU:0"):
-        labels = tf.constant(split.labels)
+        labels = tf.constant(split.labels if dataset.background else split.labels - 1)
 
     @tf.function
     def prepared(row, seed):

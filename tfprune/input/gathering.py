@@ -1,17 +1,9 @@
 """`tf.data` batches of a `Split`: raw examples stay in memory once, a batch is gathered, prepared, and prefetched."""
-from tfprune.experiment import ENCODED, UserError
 from tfprune.input.compiled import made_once
 from tfprune.input.preprocess import prepare
 from tfprune.keras import tf
 
 PREFETCH = 4  # batches
-
-
-def check(dataset):
-    """UserError where the settings cannot prepare examples in memory."""
-    if dataset.preprocessing in ENCODED:
-        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name}'s images are decoded already; "
-                        "they take crop, pad or none")
 
 
 def training(plans, split, dataset, hyper):

@@ -4,13 +4,20 @@
   resnet          random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       minus the mean colour
                                                                central crop
   inception       random crop of 5-100 % of the area, flip     the central 7/8 of both sides         to [-1, 1]
+  torchvision     random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       ImageNet's mean and deviation
+                                                               central crop
 
 Without a seed these are the evaluations of the original (resnet/imagenet_preprocessing.py of the official TensorFlow models, and the
 Inception one of TF-slim): 256 pixels and 224 for the ResNets, 87.5 % for Inception. Random crops have an aspect ratio of 3/4 to 4/3, and
 are resized to the square that the net takes.
+
+"torchvision" is what PyTorch's ImageNet nets are trained and evaluated with: like the first, but a resize to fewer pixels averages
+over all of the image's (`dataset.resize` is not asked), as Pillow's does.
 """
+import functools
 from dataclasses import dataclass
 
+from tfprune.input.normalise import IMAGENET, normalised
 from tfprune.keras import tf
 
 MEAN_COLOUR = (123.68, 116.78, 103.94)
@@ -23,32 +30,45 @@ def prepare(encoded, dataset, hyper, augment_seed=None):
 
     Args:
       encoded: string scalar, a JPEG of any size.
-      dataset: `Dataset`; its `preprocessing` ("resnet" or "inception") and `resize` are read.
+      dataset: `Dataset`; its `preprocessing` ("resnet", "inception" or "torchvision") and `resize` are read.
       hyper: `Hyper`; its `image_size` is read.
       augment_seed: int32 [2]; the image is augmented where given. The same seed gives the same image.
 
     Returns float32 [image_size, image_size, 3].
     """
     recipe, size = RECIPES[dataset.preprocessing], hyper.image_size
+    method = recipe.resize or dataset.resize
     if augment_seed is None:
-        image = recipe.evaluated(tf.io.decode_jpeg(encoded, channels=3), size, dataset.resize)
+        image = recipe.evaluated(tf.io.decode_jpeg(encoded, channels=3), size, method)
     else:
-        image = random_crop(encoded, recipe.least_area, size, dataset.resize, augment_seed)
-    return tf.ensure_shape(recipe.scaled(image), [size, size, 3])
+        image = random_crop(encoded, recipe.least_area, size, method, augment_seed)
+    return recipe.scaled(tf.ensure_shape(image, [size, size, 3]))
 
 
 def resize(image, height, width, method):
-    """Bilinear resize, float32; `method` as in `tfprune.input.preprocess.resize`."""
+    """Bilinear resize, float32; `method` as in `preprocess.resize`, or "antialias": as half_pixel, but averaging where it shrinks."""
+    if method == "antialias":
+        return tf.image.resize(image, [height, width], antialias=True)
     half_pixel = method == "half_pixel"
     return tf.raw_ops.ResizeBilinear(images=image[None], size=[height, width], align_corners=False, half_pixel_centers=half_pixel)[0]
 
 
-def short_side_and_crop(image, size, method):
+def half_down(number):
+    """A half, rounded down."""
+    return number // 2
+
+
+def half_to_even(number):
+    """A half; between two numbers the even one, as Python rounds."""
+    return (number + number // 2 % 2) // 2
+
+
+def short_side_and_crop(image, size, method, halved=half_down):
     """The short side resized to 8/7 of `size` (256 for 224), the long one in proportion and rounded down; of that the centre."""
     height, width = tf.unstack(tf.shape(image)[:2])
     short, target = tf.minimum(height, width), round(size * 256 / 224)
     image = resize(image, height * target // short, width * target // short, method)
-    top, left = (tf.shape(image)[0] - size) // 2, (tf.shape(image)[1] - size) // 2
+    top, left = (halved(side - size) for side in tf.unstack(tf.shape(image)[:2]))
     return image[top:top + size, left:left + size]
 
 
@@ -81,14 +101,17 @@ def to_unit_range(image):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a family of nets sees images: least area of a random crop, the crop of an evaluation, and the scaling."""
+    """How a family of nets sees images: least area of a random crop, the crop of an evaluation, the scaling, and any resize of its own."""
 
     least_area: float
     evaluated: object
     scaled: object
+    resize: str = ""
 
 
 RECIPES = {
     "resnet": Recipe(0.08, short_side_and_crop, without_mean),
     "inception": Recipe(0.05, central_share, to_unit_range),
+    "torchvision": Recipe(0.08, functools.partial(short_side_and_crop, halved=half_to_even),
+                          functools.partial(normalised, examples=IMAGENET), "antialias"),
 }

@@ -1,11 +1,12 @@
 """`tf.data` batches of a split, to train on and to evaluate: of examples in memory, or of images in their files, by the same plan."""
+from tfprune.experiment import check_dataset
 from tfprune.input import decoding, gathering
 from tfprune.input.encoded import EncodedSplit
 from tfprune.input.plan import plans
 from tfprune.input.records import Split
 from tfprune.keras import tf
 
-BATCHES = {Split: gathering, EncodedSplit: decoding}  # each with check, training and evaluation
+BATCHES = {Split: gathering, EncodedSplit: decoding}  # each with training and evaluation
 
 
 def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
@@ -23,10 +24,10 @@ def training_stream(split, dataset, hyper, seed, epoch=0, first_step=0):
     Returns an endless `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `plan.updates_per_epoch` make an epoch.
 
     Raises:
-      UserError: `dataset.preprocessing` is none for this kind of split.
+      UserError: `dataset.preprocessing` does not fit the data set.
     """
+    check_dataset(dataset)
     kind = BATCHES[type(split)]
-    kind.check(dataset)
     return _unrewritten(kind.training(plans(split, dataset, hyper, seed, epoch).skip(first_step), split, dataset, hyper))
 
 
@@ -35,8 +36,8 @@ def evaluation_batches(split, dataset, hyper, batch_size=None):
 
     Returns a `tf.data.Dataset` of pairs: images float32 [batch, ...], labels [batch]; `batch_size` defaults to `hyper.batch_size`.
     """
+    check_dataset(dataset)
     kind = BATCHES[type(split)]
-    kind.check(dataset)
     return _unrewritten(kind.evaluation(split, dataset, hyper, batch_size or hyper.batch_size))
 
 

@@ -1,12 +1,21 @@
 """What a batch of examples goes through before it enters the net, compiled and vectorised over the batch.
 
-Follows the original (xboix/frivolous_dnns: its `cifar` data set and `resnet/cifar10_main.py`):
+Follows the originals (xboix/frivolous_dnns: its `cifar` data set and `resnet/cifar10_main.py`; the last two allenai/hidden-networks):
 
   preprocessing   with an augmentation seed                                           without          then
   crop            random crop, flip, brightness +-63 of 255, contrast in [.2, 1.8]    central crop     standardise, resize
   pad             pad by 1/8 a side (4 of 32), random crop of the old size, flip      -                standardise, resize
   none            -                                                                   -                -
+  normalise       as pad                                                              -                normalise, resize
+  resized_crop    random crop of 8-100 % of the area, resized (`resize` is not        short side       normalise
+                  asked), flip                                                        to 8/7, centre
+
+To standardise is by each image's own mean and deviation, to normalise by those of the data set's channels (`DATASETS`); in
+"resized_crop", for images of three channels, by ImageNet's.
 """
+from tfprune.experiment import DATASETS
+from tfprune.input.normalise import IMAGENET, normalised
+from tfprune.input.resized_crop import random_resized_crop, short_side_and_centre
 from tfprune.keras import tf
 
 MAX_BRIGHTNESS = 63.0
@@ -26,15 +35,35 @@ def prepare(images, dataset, hyper, augment_seed=None):
 
     Returns float32 [batch, image_size, image_size, channels]; unchanged in shape with "none".
     """
-    if dataset.preprocessing == "none":
-        return tf.cast(images, tf.float32)
-    if dataset.preprocessing == "pad":
-        images = images if augment_seed is None else pad_and_crop(images, augment_seed)
-    elif augment_seed is None:
-        images = central_crop(images, hyper.crop_size)
-    else:
-        images = crop_and_recolour(images, hyper.crop_size, augment_seed)
+    return PREPARED[dataset.preprocessing](images, dataset, hyper, augment_seed)
+
+
+def _none(images, dataset, hyper, seed):
+    return tf.cast(images, tf.float32)
+
+
+def _crop(images, dataset, hyper, seed):
+    images = central_crop(images, hyper.crop_size) if seed is None else crop_and_recolour(images, hyper.crop_size, seed)
     return resize(tf.image.per_image_standardization(images), hyper.image_size, dataset.resize)
+
+
+def _pad(images, dataset, hyper, seed):
+    images = images if seed is None else pad_and_crop(images, seed)
+    return resize(tf.image.per_image_standardization(images), hyper.image_size, dataset.resize)
+
+
+def _normalise(images, dataset, hyper, seed):
+    images = images if seed is None else pad_and_crop(images, seed)
+    return resize(normalised(images, DATASETS[dataset.name]), hyper.image_size, dataset.resize)
+
+
+def _resized_crop(images, dataset, hyper, seed):
+    examples = IMAGENET if images.shape[-1] == IMAGENET.channels else DATASETS[dataset.name]
+    size = hyper.image_size
+    return normalised(short_side_and_centre(images, size) if seed is None else random_resized_crop(images, size, seed), examples)
+
+
+PREPARED = {"none": _none, "crop": _crop, "pad": _pad, "normalise": _normalise, "resized_crop": _resized_crop}
 
 
 def central_crop(images, size):

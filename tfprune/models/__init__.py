@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfprune.experiment import DATASETS, UserError
+from tfprune.experiment import DATASETS, UserError, classes
 from tfprune.keras import keras, tf
-from tfprune.models import alexnet, inception, mlp, resnet
+from tfprune.models import alexnet, convnets, inception, mlp, resnet, resnet_v15
 from tfprune.models.checks import check_together
 from tfprune.models.notes import copy_notes
 
@@ -25,6 +25,7 @@ class Net:
     regression: bool = False
     narrowest_end: int | None = None  # the same within what `dnn.factor_end` widens, where the net has such
     smallest_side: int = 1  # pixels of the smallest image from which something is left for the last layer
+    maskable: bool = False  # its builder reads what `dnn.` says of masks, initial weights and normalisation
 
 
 MODELS = {
@@ -38,12 +39,27 @@ MODELS = {
     "ResNet_cifar": Net(resnet.resnet56, "images", 16),
     "ResNet18": Net(resnet.resnet18, "images", 64),
     "Inception_v3": Net(inception.inception_v3, "images", 32, narrowest_end=48, smallest_side=107),
+    "FC": Net(convnets.fully_connected, "images", 100, maskable=True),
+    "Conv2": Net(convnets.conv2, "images", 64, smallest_side=2, maskable=True),
+    "Conv4": Net(convnets.conv4, "images", 64, smallest_side=4, maskable=True),
+    "Conv6": Net(convnets.conv6, "images", 64, smallest_side=8, maskable=True),
+    "Conv8": Net(convnets.conv8, "images", 64, smallest_side=16, maskable=True),
+    "Conv4Wide": Net(convnets.conv4, "images", 64, smallest_side=4, maskable=True),
+    "Conv6Wide": Net(convnets.conv6, "images", 64, smallest_side=8, maskable=True),
+    "cResNet18": Net(resnet_v15.cresnet18, "images", 64, maskable=True),
+    "cResNet50": Net(resnet_v15.cresnet50, "images", 64, maskable=True),
+    "cResNet101": Net(resnet_v15.cresnet101, "images", 64, maskable=True),
+    "ResNet18_v15": Net(resnet_v15.resnet18, "images", 64, maskable=True),
+    "ResNet50_v15": Net(resnet_v15.resnet50, "images", 64, maskable=True),
+    "ResNet101_v15": Net(resnet_v15.resnet101, "images", 64, maskable=True),
+    "WideResNet50_2": Net(resnet_v15.wide_resnet50, "images", 64, maskable=True),
+    "WideResNet101_2": Net(resnet_v15.wide_resnet101, "images", 64, maskable=True),
 }
 
 
 def check_buildable(experiment):
     """UserError, in one line, where the experiment's net or its combination with the data cannot be built."""
-    title, name = f"--experiment_id={experiment.id}", experiment.dnn.name
+    title, name = f"{experiment.flag}", experiment.dnn.name
     if not name:
         raise UserError(f"{title}: {experiment.name} only prepares data; it has no net")
     if name not in MODELS:
@@ -72,20 +88,29 @@ def build_model(experiment):
 def build_training_model(experiment):
     """The same with all of its outputs: [logits, logits of the auxiliary classifiers] where it has such, else the net itself."""
     check_buildable(experiment)
-    outputs = 1 if experiment.hyper.mse else DATASETS[experiment.dataset.name].classes
+    outputs = 1 if experiment.hyper.mse else classes(experiment.dataset)
     return MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs)
 
 
 def parameter_count(experiment):
     """Trainable weights of the experiment's net, auxiliary classifiers included; none is allocated, so that any width takes seconds.
 
+    Of a masked net whose weights are frozen these are the scores, as many as weights.
+
     Raises:
       UserError: as `build_model`.
     """
-    with tf.Graph().as_default(), warnings.catch_warnings():  # where variables have shapes but, for want of a session, no values
+    return sum(trainable_sizes(experiment))
+
+
+def trainable_sizes(experiment):
+    """The number of elements of each trainable variable of the experiment's net, in order. As `parameter_count`."""
+    graph = tf.Graph()  # where variables have shapes but, for want of a session, no values
+    graph.name = "count_scratch_graph"  # as Keras calls those in which it asks layers for shapes alone
+    with graph.as_default(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the scope is old, and halves the time: batch normalisation need not hold both of its phases
         with keras.backend.learning_phase_scope(0):
-            return sum(weight.shape.num_elements() for weight in build_training_model(experiment).trainable_weights)
+            return [weight.shape.num_elements() for weight in build_training_model(experiment).trainable_weights]
 
 
 def without_auxiliary(model):

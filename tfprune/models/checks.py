@@ -1,37 +1,30 @@
 """Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
-from tfprune.experiment import DATASETS, ENCODED, UserError
+from tfprune.experiment import DATASETS, UserError, check_dataset
 
 
 def check_together(experiment, net):
     """UserError, in one line, where the experiment's net (a `Net`) cannot be built for its data."""
-    for check in (_regression, _examples, _preprocessing, _widths, _size):
+    for check in (_regression, _examples, _preprocessing, _widths, _size, _masks):
         check(experiment, net)
 
 
 def _regression(experiment, net):
     if len({experiment.hyper.mse, experiment.dataset.regression, net.regression}) > 1:
-        raise UserError(f"--experiment_id={experiment.id}: hyper.mse, dataset.regression and a net MLP1_..regression go together: "
+        raise UserError(f"{experiment.flag}: hyper.mse, dataset.regression and a net MLP1_..regression go together: "
                         "--set hyper.mse=true --set dataset.regression=true --set dnn.name=MLP1_regression")
 
 
 def _examples(experiment, net):
     if (net.takes == "images") != (DATASETS[experiment.dataset.name].side is not None):
-        raise UserError(f"--experiment_id={experiment.id}: the net {experiment.dnn.name} does not fit the data set "
+        raise UserError(f"{experiment.flag}: the net {experiment.dnn.name} does not fit the data set "
                         f"{experiment.dataset.name}; it takes {net.takes}")
 
 
 def _preprocessing(experiment, net):
-    dataset, image_size = experiment.dataset, experiment.hyper.image_size
-    examples = DATASETS[dataset.name]
-    if examples.side is None:
-        fits, rule = dataset.preprocessing == "none", "vectors take none"
-    elif examples.encoded:
-        fits, rule = dataset.preprocessing in ENCODED, f"files of images take {' or '.join(ENCODED)}"
-    else:
-        fits = dataset.preprocessing in ("crop", "pad") or (dataset.preprocessing == "none" and image_size == examples.side)
-        rule = f"images take crop, pad, or none with hyper.image_size={examples.side}"
-    if not fits:
-        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {rule}; {dataset.name} has such")
+    check_dataset(experiment.dataset)
+    name, side = experiment.dataset.name, DATASETS[experiment.dataset.name].side
+    if experiment.dataset.preprocessing == "none" and side not in (None, experiment.hyper.image_size):
+        raise UserError(f"--set dataset.preprocessing=none: leaves {name}'s images as they are, with hyper.image_size={side}")
 
 
 def _widths(experiment, net):
@@ -50,3 +43,11 @@ def _size(experiment, net):
     if net.takes == "images" and experiment.hyper.image_size < net.smallest_side:
         raise UserError(f"--set hyper.image_size={experiment.hyper.image_size}: too small for {experiment.dnn.name}; "
                         f"the least is {net.smallest_side}")
+
+
+def _masks(experiment, net):
+    for field, unmasked in (("mask", "none"), ("init", "numbered")):
+        value = getattr(experiment.dnn, field)
+        if not net.maskable and value != unmasked:
+            raise UserError(f"--set dnn.{field}={value}: the layers of {experiment.dnn.name} cannot be masked or started so; "
+                            f"it takes {unmasked}")

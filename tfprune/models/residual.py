@@ -1,7 +1,7 @@
 """The parts of residual nets (He et al. 2016): convolutions, normalisations and basic blocks, named by stage and block.
 
 As TensorFlow's official ResNets have them, version 1: strided convolutions pad by their kernel alone, no convolution has a bias, and
-kernels start LeCun normal, the classifier Glorot uniform.
+kernels start LeCun normal, the classifier Glorot uniform. `tfprune.models.maskable` has those whose kernels may be masked.
 """
 from dataclasses import dataclass
 
@@ -20,14 +20,24 @@ class Parts:
     momentum: float = 0.997  # of the moving averages of batch normalisation
     epsilon: float = 1e-5
 
-    def convolution(self, x, units, size, stride, name):
+    def convolution(self, x, units, size, stride, name, **options):
         """Without bias. Where it strides, (size - 1) // 2 rows and columns of zeros come before the image and the rest after it."""
         if stride > 1 and size > 1:
-            before = (size - 1) // 2
-            padding = (before, size - 1 - before)
-            x = keras.layers.ZeroPadding2D((padding, padding), name=f"{name}_pad")(x)
-        return keras.layers.Conv2D(units, size, stride, padding="same" if stride == 1 else "valid", use_bias=False, name=name,
-                                   kernel_initializer=self._initializer(LECUN_NORMAL, name))(x)
+            x = self.padded(x, size, name)
+        return self.kernel_layer(x, keras.layers.Conv2D, name, filters=units, kernel_size=size, strides=stride,
+                                 padding="same" if stride == 1 else "valid", **options)
+
+    def padded(self, x, size, name):
+        """Zeros around the image for a window of `size`: as many on both sides where that is odd."""
+        before = (size - 1) // 2
+        padding = (before, size - 1 - before)
+        return keras.layers.ZeroPadding2D((padding, padding), name=f"{name}_pad")(x)
+
+    def kernel_layer(self, x, kind, name, **options):
+        """What a layer of the Keras class `kind`, Conv2D or Dense, makes of `x`: the place where its kernel's start is decided."""
+        dense = kind is keras.layers.Dense
+        initializer = kernel_initializer(GLOROT_UNIFORM if dense else LECUN_NORMAL, self.experiment.seed_for(f"init/{name}"))
+        return kind(name=name, use_bias=dense, kernel_initializer=initializer, **options)(x)
 
     def normalisation(self, x, name):
         """Batch normalisation with scale and offset."""
@@ -49,17 +59,18 @@ class Parts:
         return keras.layers.ReLU(name=output)(keras.layers.Add(name=f"{name}_add")([x, shortcut]))
 
     def stage(self, x, units, blocks, stride, name):
-        """Basic blocks of which the first strides and projects; the last one's ReLU bears the stage's name."""
+        """Blocks of which the first strides; the last one's ReLU bears the stage's name."""
         for block in range(1, blocks + 1):
             prefix = f"{name}_block{block}"
             first, output = block == 1, name if block == blocks else prefix
-            x = self.basic_block(x, units, stride if first else 1, first, prefix, output)
+            x = self.block(x, units, stride if first else 1, first, prefix, output)
         return x
+
+    def block(self, x, units, stride, first, name, output):
+        """A block of a stage; the `first` one of a stage projects."""
+        return self.basic_block(x, units, stride, first, name, output)
 
     def classifier(self, x, outputs):
         """Mean over positions, then the dense layer `logits`; returns (batch, outputs)."""
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-        return keras.layers.Dense(outputs, kernel_initializer=self._initializer(GLOROT_UNIFORM, "logits"), name="logits")(x)
-
-    def _initializer(self, init_type, name):
-        return kernel_initializer(init_type, self.experiment.seed_for(f"init/{name}"))
+        return self.kernel_layer(x, keras.layers.Dense, "logits", units=outputs)

@@ -51,8 +51,8 @@ def up_to_date(run, kind):
 def _read(run, kind):
     path = run.csv(kind)
     if not up_to_date(run, kind):
-        raise UserError(f"--experiment_id={run.experiment.id}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
-                        f"--experiment_id={run.experiment.id} (with the same --set, --seed, --fidelity, --streaming)")
+        raise UserError(f"{run.experiment.flag}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
+                        f"{run.experiment.flag} (with the same --set, --seed, --fidelity, --streaming)")
     try:
         return pd.read_csv(path, quotechar="|")
     except (ValueError, UnicodeDecodeError):  # pandas' parser errors are ValueErrors

@@ -9,7 +9,7 @@ for, so that a figure can name the gap.
 import numpy as np
 import pandas as pd
 
-from tfprune.experiment import DATASETS
+from tfprune.experiment import DATASETS, classes
 from tfprune.report import csvs
 from tfprune.report.comparisons import Curve
 from tfprune.units import growth
@@ -57,7 +57,7 @@ def of_run(run, label, curve=WHOLE_NET, missing="error", counts=True):
         else:
             rows += found(run, str(curve.layer), share)
     if not experiment.hyper.mse:
-        rows += [("chance", chosen, None, None, 1 / DATASETS[experiment.dataset.name].classes) for chosen in ("train", "test")]
+        rows += [("chance", chosen, None, None, 1 / classes(experiment.dataset)) for chosen in ("train", "test")]
     return with_run(run, label, curve, rows)
 
 

@@ -1,12 +1,11 @@
 """The width study's result, as report.py gives it: a table and four figures of the runs that were asked for, and a summary in text."""
-import dataclasses
-
 import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.experiment import DATASETS, GROUPS, UserError, non_defaults
+from tfprune.experiment import classes
 from tfprune.report import figures, tables
+from tfprune.report.together import common, curve_labels
 
 # file name -> (quantity, set)
 FIGURES = {"train_accuracy": ("accuracy", "train"), "test_accuracy": ("accuracy", "test"), "prunability": ("prunability", "test"),
@@ -15,8 +14,8 @@ FIGURES = {"train_accuracy": ("accuracy", "train"), "test_accuracy": ("accuracy"
 
 def report(runs, folder):
     """Writes the figures and `width_study.csv` of the runs, prints a summary, and returns the paths."""
-    fidelity = _common(runs, "measures under one fidelity", lambda experiment: experiment.measure.fidelity)
-    _common(runs, "data sets with one number of classes", lambda experiment: DATASETS[experiment.dataset.name].classes)
+    fidelity = common(runs, "measures under one fidelity", lambda experiment: experiment.measure.fidelity)
+    common(runs, "data sets with one number of classes", lambda experiment: classes(experiment.dataset))
     table = tidy(runs)
     folder = files.writable_folder(folder, "--out")
     paths = [folder / "width_study.csv"]
@@ -34,7 +33,7 @@ def tidy(runs, missing="error"):
     Raises:
       UserError: a run's CSV files are missing, and `missing` is "error"; it names the command that makes them.
     """
-    labels = _curve_labels([run.experiment for run in runs])
+    labels = curve_labels([run.experiment for run in runs], "dnn.neuron_multiplier")
     return pd.concat([tables.of_run(run, label, missing=missing) for run, label in zip(runs, labels, strict=True)], ignore_index=True)
 
 
@@ -53,23 +52,3 @@ def _drawn(table):
     """The figures that the table has something for: a regression has no accuracy, and ImageNet's training set is not measured."""
     there = set(zip(table.quantity, table["set"], strict=True))
     return {name: what for name, what in FIGURES.items() if what in there}
-
-
-def _common(runs, what, value):
-    """What `value(experiment)` gives for all runs; UserError where they differ, for they cannot share an axis."""
-    values = {value(run.experiment) for run in runs}
-    if len(values) > 1:
-        raise UserError(f"--experiment_ids: a report is of {what}, not of {', '.join(map(str, sorted(values)))} at once")
-    return values.pop()
-
-
-def _curve_labels(experiments):
-    """For each experiment, the settings other than the width in which the experiments differ, as text."""
-    settings = []
-    for experiment in experiments:
-        fixed = dataclasses.replace(experiment, dnn=dataclasses.replace(experiment.dnn, neuron_multiplier=1.0))
-        settings.append({f"{group}.{key}": value for group in GROUPS for key, value in non_defaults(getattr(fixed, group)).items()})
-    keys = [key for key in dict.fromkeys(key for values in settings for key in values)
-            if len({str(values.get(key)) for values in settings}) > 1]
-    return [", ".join(f"{key.partition('.')[2]}={values[key]}" for key in keys if key in values) or experiment.dnn.name
-            for values, experiment in zip(settings, experiments, strict=True)]

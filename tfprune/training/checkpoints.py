@@ -1,4 +1,5 @@
-"""What training keeps on disk: the last state, from which it goes on, and the weights of the best epoch, which are measured.
+"""What training keeps on disk: the last state, from which it goes on, and the weights of the best epoch, which are measured; the
+supermask study's untrained weights too, and those of every so many epochs where they are asked for.
 
 Only variables are read from a checkpoint, into a net built from the registry; a damaged one is never an answer.
 """
@@ -9,13 +10,21 @@ from tfprune.keras import tf
 from tfprune.models import build_model
 from tfprune.progress import say
 from tfprune.run import Run
+from tfprune.training.results_csv import is_listed
 
 # What TensorFlow raises on a checkpoint that is truncated, overwritten, or of another net.
 DAMAGED = (tf.errors.OpError, ValueError, KeyError, AssertionError, IndexError, TypeError)
 
 
 class Keeper:
-    """Saves and restores one kind of checkpoint (`last` or `best`) in its folder, as `<kind>-<number>`."""
+    """Saves and restores one kind of checkpoint (`last`, `best`, `initial`, `epoch`) in its folder, as `<kind>-<number>`.
+
+    Args:
+      run: a `Run`.
+      kind: the name.
+      keep: how many are kept; None for all.
+      tracked: what is in them, by name.
+    """
 
     def __init__(self, run, kind, keep, **tracked):
         self.kind, self.folder = kind, run.path / "checkpoints" / kind
@@ -52,24 +61,61 @@ class Keeper:
             raise UserError(f"{self.folder}: every checkpoint is damaged; train.py --overwrite trains again from the start")
         return None
 
-    def remove_all_but(self, number=None):
+    def remove_all_but(self, *numbers):
         """Removes the other checkpoints of this kind, and what a killed process left half-written; nothing else in the folder."""
+        kept = tuple(f"{self.kind}-{number}." for number in numbers)
         for path in self.folder.glob(f"{self.kind}-*"):
             if path.is_dir() and path.name.endswith("_temp"):
                 shutil.rmtree(path)
-            elif path.is_file() and not path.name.startswith(f"{self.kind}-{number}."):
+            elif path.is_file() and not path.name.startswith(kept):
                 path.unlink()
 
-    def files(self, number):
-        """The files of a checkpoint."""
-        return sorted(self.folder.glob(f"{self.kind}-{number}.*"))
+    def files(self, *numbers):
+        """The files of these checkpoints."""
+        return [path for number in numbers for path in sorted(self.folder.glob(f"{self.kind}-{number}.*"))]
+
+
+class Keepers:
+    """The checkpoints of a training: `last` and `best`; and `initial` and those of every `training.save_every`-th epoch."""
+
+    def __init__(self, run, trainer):
+        self.trainer, self.every = trainer, run.experiment.training.save_every
+        self.last = Keeper(run, "last", 2, **trainer.tracked())
+        self.best, self.initial, self.epoch = (
+            Keeper(run, kind, keep, model=trainer.model) for kind, keep in (("best", 1), ("initial", 1), ("epoch", None)))
+        self.all = (self.last, self.best, self.initial, self.epoch)
+        self.keeps_initial = self.every > 0 or is_listed(run.experiment)
+
+    def save_initial(self):
+        """The weights before training, where they are kept."""
+        if self.keeps_initial:
+            self.initial.save(0)
+
+    def save_last(self):
+        """The state of training as it stands."""
+        self.last.save(int(self.trainer.epoch) * self.trainer.updates_per_epoch + int(self.trainer.step))
+
+    def save_epoch(self):
+        """The weights after an epoch, where its turn has come."""
+        epoch = int(self.trainer.epoch)
+        if self.every and epoch and epoch % self.every == 0:
+            self.epoch.save(epoch)
+
+    def tidied(self):
+        """Removes what is left over from on the way; returns the files that a finished training keeps."""
+        trained = range(self.every, int(self.trainer.evaluated), self.every) if self.every else ()
+        kept = ((self.last, self.last.numbers()[:1]), (self.best, [int(self.trainer.best_epoch)]),
+                (self.initial, [0] if self.keeps_initial else []), (self.epoch, trained))
+        for keeper, numbers in kept:
+            keeper.remove_all_but(*numbers)
+        return [path for keeper, numbers in kept for path in keeper.files(*numbers)]
 
 
 def load_trained(run, model):
     """Puts the best epoch's weights of a trained run into `model`; UserError naming the checkpoint where it is damaged or missing."""
     if Keeper(run, "best", keep=1, model=model).restore() is None:
         raise UserError(f"{run.path / 'checkpoints' / 'best'}: no checkpoint; "
-                        f"run: python train.py --experiment_id={run.experiment.id} --overwrite")
+                        f"run: python train.py {run.experiment.flag} --overwrite")
     return model
 
 

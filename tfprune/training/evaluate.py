@@ -1,8 +1,10 @@
 """Loss and accuracy of a net over a data set, in one compiled pass; and the figures of a net that is trained."""
 from tfprune.experiment import DATASETS
-from tfprune.input import pipeline
+from tfprune.input import pipeline, records
 from tfprune.keras import tf
-from tfprune.training.losses import Score
+from tfprune.masks.cached import cached_masks
+from tfprune.progress import say
+from tfprune.training.losses import Score, build_loss
 from tfprune.units.batches import fitting_batch
 
 FEW_CLASSES = 10  # more than that, and the five likeliest are looked at too
@@ -10,11 +12,12 @@ FEW_CLASSES = 10  # more than that, and the five likeliest are looked at too
 
 def build_score(experiment, model):
     """A `Score` for the outputs of a net."""
-    return Score(experiment.hyper.mse, top_5=not experiment.hyper.mse and model.outputs[0].shape[-1] > FEW_CLASSES)
+    many = model.outputs[0].shape[-1] > FEW_CLASSES or experiment.training.top_5
+    return Score(experiment.hyper.mse, top_5=not experiment.hyper.mse and many)
 
 
 class Evaluator:
-    """Scores the net of an experiment; traced once, whatever number of data sets it is given.
+    """Scores the net of an experiment; traced once, whatever number of data sets it is given. Each mask is selected once a data set.
 
     Args:
       experiment: an `Experiment`.
@@ -30,9 +33,10 @@ class Evaluator:
 
         @tf.function(reduce_retracing=True)
         def run(batches):
-            for images, labels in batches:
-                outputs = model(images, training=False)
-                self.score.update(loss(outputs, labels), outputs, labels)
+            with cached_masks(model):
+                for images, labels in batches:
+                    outputs = model(images, training=False)
+                    self.score.update(loss(outputs, labels), outputs, labels)
 
         self._run = run
 
@@ -57,3 +61,17 @@ def final_figures(experiment, evaluate, splits):
 def in_words(figures):
     """`train 0.9, val 0.8, test 0.8` of final figures."""
     return ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())
+
+
+
+def say_figures(experiment, model, folder):
+    """Says the figures of a net on the validation and the test set of the records in `folder`, a line each; nothing is written."""
+    evaluate = Evaluator(experiment, model, build_loss(experiment, model))
+    word = "explained variance" if experiment.hyper.mse else "accuracy"
+    for name in ("val", "test"):
+        split = records.load(folder, name)
+        if len(split):
+            figures = evaluate(split)
+            among_five = f", among the five likeliest {figures['top_5']:.4f}" if "top_5" in figures else ""
+            say(f"{experiment.label} {name}: {word} {figures['accuracy']:.4f}{among_five}, loss {figures['loss']:.4f} "
+                f"({len(split)} examples)")

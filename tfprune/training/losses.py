@@ -7,6 +7,8 @@ AUXILIARY_WEIGHT = 0.4  # of an auxiliary classifier's loss (Szegedy et al. 2015
 def build_loss(experiment, model):
     """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2.
 
+    With `training.weight_decay_in=gradient` the loss is without weight decay.
+
     `outputs` are the net's, or in training the list [logits, logits of auxiliary classifiers], whose losses are added at 0.4 each.
 
     Args:
@@ -14,7 +16,7 @@ def build_loss(experiment, model):
       model: the net with all of its outputs; what is under weight decay is taken from it (None where nothing is).
     """
     hyper, training = experiment.hyper, experiment.training
-    decayed = decayed_weights(experiment, model) if hyper.weight_decay else []
+    decayed = decayed_weights(experiment, model) if hyper.weight_decay and training.weight_decay_in == "loss" else []
 
     def data_loss(outputs, labels):
         if not hyper.mse:
@@ -43,11 +45,22 @@ def cross_entropy(logits, labels, smoothing):
     return tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
 
 
-def decayed_weights(experiment, model):
-    """What is under weight decay: everything that is trained (`training.weight_decay_on=trainables`), or kernels."""
-    if experiment.training.weight_decay_on == "trainables":
-        return list(model.trainable_weights)
-    return decayed_kernels(model, experiment.training.decayed_kernels)
+def decayed_weights(experiment, model, trained=None):
+    """What of the weights `trained` (default: all that the model trains) is under weight decay.
+
+    Everything (`training.weight_decay_on=trainables`), everything but batch normalisation (`without_norm`), or kernels. What is not
+    trained does not decay.
+    """
+    trained = list(model.trainable_weights) if trained is None else list(trained)
+    where = experiment.training.weight_decay_on
+    if where == "trainables":
+        return trained
+    if where == "without_norm":
+        layers = [layer for layer in model.submodules if isinstance(layer, keras.layers.BatchNormalization)]
+        kept_out = {weight.ref() for layer in layers for weight in layer.weights}
+        return [weight for weight in trained if weight.ref() not in kept_out]
+    mine = {weight.ref() for weight in trained}
+    return [kernel for kernel in decayed_kernels(model, experiment.training.decayed_kernels) if kernel.ref() in mine]
 
 
 def decayed_kernels(model, which):

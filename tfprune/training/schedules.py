@@ -2,6 +2,8 @@
 
 "decay" multiplies the rate by a factor every so many epochs and goes on to `hyper.max_num_epochs`, which bounds the others too.
 "resnet_cifar" and "resnet_imagenet" are those of TensorFlow's official ResNets: the rate falls to a tenth after certain epochs.
+"cosine" and "constant" are those of allenai/hidden-networks: one rate an epoch, rising over the first `training.warm_up` ones to the full
+rate; a cosine then takes it towards 0, which the epoch after the last would have.
 """
 import math
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from tfprune.training.optimizers import ADAM, ADAM_DEFAULT_RATE, OPTIMIZERS
 
 FALLS = (1, 0.1, 0.01, 0.001)
 CIFAR_IMAGES = 50_000  # an epoch as the original's CIFAR schedule counts it
+WARMED_UP = {"cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)), "constant": lambda share: 1.0}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Schedule:
     def at(self, epoch, step=0):
         """The learning rate after `epoch` epochs and `step` updates, and for how many updates it holds, at least to the epoch's end."""
         hyper, rest = self.experiment.hyper, self.updates_per_epoch
+        if self.experiment.training.schedule in WARMED_UP:
+            return self._rate(self._of_the_epoch(epoch)), rest
         if self.stairs is None:
             return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay)), rest
         done = epoch * self.updates_per_epoch + step
@@ -64,6 +69,13 @@ class Schedule:
             return self._rate(base * done / risen), 1
         falls = self._falls()
         return self._rate(base * FALLS[sum(done >= fall for fall in falls)]), min([fall - done for fall in falls if fall > done] + [rest])
+
+    def _of_the_epoch(self, epoch):
+        """The factor of the rate in an epoch, of the schedules that have one an epoch; epochs count from 0."""
+        warm_up, epochs = self.experiment.training.warm_up, self.experiment.hyper.max_num_epochs
+        if epoch < warm_up:
+            return (epoch + 1) / warm_up
+        return WARMED_UP[self.experiment.training.schedule]((epoch - warm_up) / max(1, epochs - warm_up))
 
     def _falls(self):
         """How many updates come before each fall of the rate.
@@ -77,7 +89,7 @@ class Schedule:
         return [epoch * self.updates_per_epoch for epoch in self.stairs.falls]
 
     def _rate(self, factor):
-        """The rate that the optimiser gets: adaptive ones take a tenth.
+        """The rate that the optimiser gets: the width study's adaptive ones take a tenth.
 
         The original never lowers that of adaptive ones and gives Adam 0.001 whatever the setting (`training.learning_rates=original`).
         """

@@ -53,7 +53,7 @@ class Tf1Checkpoint:
             shapes = reader.get_variable_to_shape_map()
         except UNREADABLE as error:
             raise self._damaged(error) from None
-        net = f"{experiment.dnn.name} of experiment {experiment.id}"
+        net = f"{experiment.dnn.name} of {experiment.title}"
         pairs = list(tf1_names.variables(experiment.dnn.name, model, shapes))
         assert {id(variable) for variable, _ in pairs} == {id(variable) for variable in model.weights if variable.dtype.is_floating}
         for variable, name in pairs:

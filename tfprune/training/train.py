@@ -13,38 +13,41 @@ import time
 from tfprune.input import plan, records
 from tfprune.keras import keras
 from tfprune.progress import say
-from tfprune.training.checkpoints import Keeper
+from tfprune.training.board import board_of
+from tfprune.training.checkpoints import Keepers
 from tfprune.training.evaluate import final_figures, in_words
-from tfprune.training.metrics import MetricsLog
+from tfprune.training.metrics import MetricsLog, read
+from tfprune.training.results_csv import is_listed, summary
 from tfprune.training.trainer import Trainer
 
 
-def train(run, folder, afresh=False):
+def train(run, folder, afresh=False, start=None):
     """Trains a run's net on the records in `folder`; returns (checkpoint files, result) for the run's done marker.
 
-    Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. The result
-    holds the epoch whose weights were kept, `best_epoch`, why training stopped, and what `final_figures` says of these weights.
+    Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. Where there is
+    none, `start(trainer)`, if given, puts other weights in the place of those that the experiment starts from. The result holds the epoch
+    whose weights were kept, `best_epoch`, why training stopped, and what `final_figures` says of these weights; of the supermask study
+    also the figures of its results.csv, `summary`.
     """
     keras.backend.clear_session()  # names of variables, which checkpoints hold, must not depend on what this process did before
     splits = {name: records.load(folder, name) for name in ("train", "val", "test")}
     trainer = Trainer(run.experiment, splits["train"])
-    last = Keeper(run, "last", 2, **trainer.tracked())
-    best = Keeper(run, "best", 1, model=trainer.model)
+    keepers = Keepers(run, trainer)
     if afresh:
-        remove_traces(run, last, best)
-    last.restore()
+        remove_traces(run, *keepers.all)
+    if keepers.last.restore() is None:
+        if start is not None:
+            start(trainer)
+            trainer.regime.refresh()
+        keepers.save_initial()
     log = MetricsLog(run, int(trainer.evaluated))
-    stopped = _train_to_the_end(trainer, splits, last, best, log)
-    best.restore([int(trainer.best_epoch)])
-    figures = final_figures(run.experiment, trainer.evaluate, splits)
-    newest = last.numbers()[0]
-    last.remove_all_but(newest)
-    best.remove_all_but(int(trainer.best_epoch))
-    word = "explained variance" if run.experiment.hyper.mse else "accuracy"
-    which = f"{run.experiment.training.keep} epoch ({int(trainer.best_epoch)})"
-    say(f"ID {run.experiment.id} train: {stopped}; {word} of the {which}: {in_words(figures)}",
-        sys.stderr if int(trainer.lost_at) >= 0 else None)
-    return last.files(newest) + best.files(int(trainer.best_epoch)), {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **figures}
+    stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer))
+    keepers.best.restore([int(trainer.best_epoch)])
+    result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **final_figures(run.experiment, trainer.evaluate, splits)}
+    if is_listed(run.experiment):
+        result["summary"] = summary(run.experiment, read(log.path))
+    _say_result(run.experiment, trainer, result, splits)
+    return keepers.tidied(), result
 
 
 def remove_traces(run, *keepers):
@@ -55,56 +58,72 @@ def remove_traces(run, *keepers):
         path.unlink(missing_ok=True)
 
 
-def _train_to_the_end(trainer, splits, last, best, log):
+def _say_result(experiment, trainer, result, splits):
+    word = "explained variance" if experiment.hyper.mse else "accuracy"
+    which = f"{experiment.training.keep} epoch ({result['best_epoch']})"
+    figures = {name: result[name] for name in splits if name in result}
+    say(f"{experiment.label} train: {result['stopped']}; {word} of the {which}: {in_words(figures)}",
+        sys.stderr if int(trainer.lost_at) >= 0 else None)
+
+
+def _train_to_the_end(trainer, splits, keepers, log, board):
     """Alternates evaluation and epochs of training; returns why it ended."""
-
-    def save():
-        last.save(int(trainer.epoch) * trainer.updates_per_epoch + int(trainer.step))
-
-    speed, started = None, time.monotonic()
+    speed, started, trained = None, time.monotonic(), 0.0
+    judge = trainer.experiment.training.validate_on
+    judge = "val" if len(splits[judge]) and not trainer.experiment.dataset.random_labels else "train"
     while True:
         if int(trainer.evaluated) == int(trainer.epoch) and int(trainer.step) == 0:
             figures = _figures(trainer, splits)
-            _note_best(trainer, figures, best, "val" if len(splits["val"]) and not trainer.experiment.dataset.random_labels else "train")
+            _note_best(trainer, figures, keepers.best, judge)
+            keepers.save_epoch()
             trainer.evaluated.assign_add(1)
-            log.append(figures | {"images_per_second": speed, "seconds": time.monotonic() - started})
-            save()
+            seconds = time.monotonic() - started
+            log.append(figures | {"images_per_second": speed, "seconds": seconds})
+            board.epoch(figures, trained, seconds)
+            keepers.save_last()
         if reason := _reason_to_stop(trainer):
             return reason
         started = time.monotonic()
-        speed = trainer.train_epoch(save)
+        speed = trainer.train_epoch(keepers.save_last, board.batches)
+        trained = time.monotonic() - started
         if speed is None:
             return f"the loss was no number at step {int(trainer.lost_at)} of epoch {int(trainer.epoch) + 1}"
 
 
 def _figures(trainer, splits):
     """One line of metrics.jsonl. The training figures are those of the epoch's own steps; the original evaluates afresh."""
-    epoch, batch = int(trainer.epoch), trainer.experiment.hyper.batch_size
+    epoch, batch, judging = int(trainer.epoch), trainer.experiment.hyper.batch_size, trainer.experiment.training.validate_on
     if trainer.experiment.training.evaluate == "before":
         training, validation = (trainer.evaluate(splits[name], plan.steps_per_epoch(splits[name].epoch_size, batch))
-                                for name in ("train", "val"))
+                                for name in ("train", judging))
     else:
-        training = trainer.score.result() if epoch else {"loss": None, "accuracy": None}
-        validation = trainer.evaluate(splits["val"])
-    if not len(splits["val"]):
+        training = trainer.score.result() if float(trainer.score.sums[0]) else {"loss": None, "accuracy": None}
+        validation = trainer.evaluate(splits[judging])
+    if not len(splits[judging]):
         validation = {"loss": None, "accuracy": None}
     line = {"epoch": epoch, "learning_rate": trainer.schedule.at(epoch)[0], "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
     top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
-    return line | (top_5 if trainer.score.top_5 else {})
+    density = {"density": trainer.regime.density()} if trainer.regime.masked else {}
+    return line | (top_5 if trainer.score.top_5 else {}) | density
 
 
 def _note_best(trainer, figures, best, judge):
-    """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always."""
+    """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always.
+
+    Nets whose masks are not yet those that are sought (`regimes`) are only kept for want of any.
+    """
     if trainer.experiment.hyper.mse:
         loss = figures[f"{judge}_loss"]
         figure = -loss if loss is not None and math.isfinite(loss) else -math.inf
     else:
         figure = figures[f"{judge}_accuracy"] or 0.0
-    if figure > float(trainer.best) or int(trainer.epoch) == 0 or trainer.experiment.training.keep == "last":
+    epoch, keep_last = int(trainer.epoch), trainer.experiment.training.keep == "last"
+    better = figure > float(trainer.best) and epoch >= trainer.regime.settled(trainer.experiment)
+    if better or epoch == 0 or keep_last or not best.numbers():
         trainer.best.assign(figure)
         trainer.best_epoch.assign(trainer.epoch)
-        best.save(int(trainer.epoch))
+        best.save(epoch)
 
 
 def _reason_to_stop(trainer):
@@ -118,6 +137,6 @@ def _reason_to_stop(trainer):
         return None
     if experiment.dataset.random_labels and float(trainer.best) == 1.0:
         return "every training label is right"
-    if epoch - int(trainer.best_epoch) >= experiment.training.patience:
+    if epoch - max(int(trainer.best_epoch), trainer.regime.settled(experiment)) >= experiment.training.patience:
         return f"no better figure for {experiment.training.patience} epochs"
     return None

@@ -7,8 +7,9 @@ from tfprune.keras import tf
 from tfprune.models import build_training_model, without_auxiliary
 from tfprune.progress import track
 from tfprune.training.evaluate import Evaluator, build_score
-from tfprune.training.losses import build_loss
-from tfprune.training.optimizers import build_optimizer
+from tfprune.training.losses import build_loss, decayed_weights
+from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients
+from tfprune.training.regimes import REGIMES
 from tfprune.training.schedules import Schedule
 from tfprune.training.signals import Termination
 
@@ -18,7 +19,8 @@ SAVE_SECONDS = 300  # between saves within an epoch
 class Trainer:
     """The net of an experiment, its optimiser, and where training stands.
 
-    `training_model` has all of the net's outputs, those of auxiliary classifiers too; `model` is the part that ends in the logits.
+    `training_model` has all of the net's outputs, those of auxiliary classifiers too; `model` is the part that ends in the logits;
+    `regime` says what is trained in which epoch.
 
     Attributes (variables): `epoch` epochs of updates done; `step` updates done in the epoch at hand; `evaluated` evaluations done;
     `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1.
@@ -31,6 +33,7 @@ class Trainer:
         self.loss = build_loss(experiment, self.training_model)
         self.rate = tf.Variable(0.0, trainable=False)
         self.optimizer = build_optimizer(experiment, self.rate)
+        self.regime = REGIMES[experiment.training.trainer](experiment, self.training_model)
         self.score = build_score(experiment, self.model)
         self.evaluate = Evaluator(experiment, self.model, self.loss)
         self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
@@ -41,33 +44,56 @@ class Trainer:
         self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, batch)
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
+        self._updates = {}  # phase of the regime -> its compiled loop
+        self.regime.refresh()
+        if self.regime.masked:  # what a checkpoint holds must not depend on how far training has got; and masks take long to trace twice
+            weights = {weight.ref(): weight for phase in (0, 1) for weight in self.regime.trained(phase)}
+            create_slots(self.optimizer, list(weights.values()))
 
     def tracked(self):
         """The state of training by name, for a checkpoint."""
         return {"model": self.training_model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
                 "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch}
 
-    @tf.function(reduce_retracing=True)
     def update(self, batches, count):
-        """`count` updates with batches from an iterator, without returning to Python in between."""
-        for _ in tf.range(count):
-            images, labels = next(batches)
-            with tf.GradientTape() as tape:
-                outputs = self.training_model(images, training=True)
-                loss = self.loss(outputs, labels)
-            weights = self.training_model.trainable_weights
-            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-            self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)
-            if not tf.math.is_finite(loss) and self.lost_at < 0:
-                self.lost_at.assign(self.step)
-            self.step.assign_add(1)
+        """`count` updates (scalar tensor) of the epoch at hand with batches from an iterator, without returning to Python in between."""
+        phase = self.regime.phase(int(self.epoch))
+        if phase not in self._updates:
+            self._updates[phase] = self._compiled(self.regime.trained(phase))
+        self._updates[phase](batches, count)
 
-    def train_epoch(self, save):
+    def _compiled(self, weights):
+        """The compiled loop of updates that train these weights."""
+        hyper, training = self.experiment.hyper, self.experiment.training
+        in_gradient = hyper.weight_decay and training.weight_decay_in == "gradient"
+        decayed = decayed_weights(self.experiment, self.training_model, weights) if in_gradient else []
+
+        @tf.function(reduce_retracing=True)
+        def update(batches, count):
+            for _ in tf.range(count):
+                images, labels = next(batches)
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(weights)
+                    outputs = self.training_model(images, training=True)
+                    loss = self.loss(outputs, labels) + self.regime.penalty()
+                gradients = decayed_gradients(tape.gradient(loss, weights), weights, decayed, hyper.weight_decay)
+                self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+                self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)
+                if not tf.math.is_finite(loss) and self.lost_at < 0:
+                    self.lost_at.assign(self.step)
+                self.step.assign_add(1)
+                self.regime.refresh(self.epoch * self.updates_per_epoch + self.step)
+
+        return update
+
+    def train_epoch(self, save, note=lambda: None):
         """Finishes the epoch at hand from wherever it stands; returns the images a second, or None where the loss was lost.
 
-        Between calls of the compiled loop (a second or so) `save()` is called now and then, and on SIGTERM before leaving with 143.
+        Between calls of the compiled loop (a second or so) `note()` is called, `save()` now and then, and on SIGTERM before leaving with
+        143.
         """
         first = done = int(self.step)
+        self.regime.begin(int(self.epoch))
         if done == 0:
             self.score.reset()
         started = saved = time.monotonic()
@@ -81,6 +107,7 @@ class Trainer:
                     return None
                 done += count
                 bar.update(count)
+                note()
                 if termination.asked:
                     save()
                     raise SystemExit(143)

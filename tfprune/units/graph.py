@@ -94,7 +94,7 @@ def activity_function(model, layers=None):
 
 
 def single_path(model):
-    """`trace`, for a model from one batch of images to one output, whose units are on the last axis.
+    """`trace` without masks, for a model from one batch of images to one output, whose units are on the last axis.
 
     Raises:
       UserError: it has several inputs or outputs, or its channels come first.
@@ -104,7 +104,7 @@ def single_path(model):
         raise UserError(f"the model '{model.name}' has channels first, in {first[0]}; channels last is needed")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UserError(f"the model '{model.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; one of each is needed")
-    return graph
+    return graph.without_masks()
 
 
 def kernels(operation):

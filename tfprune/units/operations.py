@@ -4,10 +4,12 @@ Nested models are taken apart (their operations are named `outer/inner`), and a 
 a call (`name`, `name#2`, ..): an operation has one place in the net and one activity. Tensors are numbered, images first.
 """
 import collections
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
-from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
+from tfprune.masks.dense_twin import dense_twin
+from tfprune.models.rebuild import check_graph, is_graph
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Graph:
         """The operations that take this tensor, in order."""
         return [op for op in self.operations if tensor in op.inputs]
 
+    def without_masks(self):
+        """The same with plain layers in the place of masked ones, which have the weights that the masks leave now (`dense_twin`)."""
+        twin = functools.cache(dense_twin)  # a shared layer has one
+        return replace(self, operations=tuple(replace(op, layer=twin(op.layer)) for op in self.operations))
+
     def run(self, known, wanted):
         """The `wanted` tensors from the `known` ones ({number: value}); only the operations in between are run."""
         needed, plan = set(wanted) - set(known), []
@@ -70,29 +77,11 @@ def trace(model):
     Raises:
       UserError: it is no tf_keras model, or is subclassed, or a Sequential that was never built, and so has no graph to read.
     """
-    if not is_graph(model):
-        raise UserError(_no_graph(model))
+    check_graph(model)
     operations, specs = [], {number: _spec(t) for number, t in enumerate(model.inputs)}
     inputs = tuple(specs)
     outputs = _append(model, inputs, "", operations, specs)
     return Graph(tuple(operations), inputs, outputs, specs)
-
-
-def is_graph(layer):
-    """Whether a layer is a model whose graph of layers Keras knows."""
-    return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False) and bool(layer.inputs)
-
-
-def _no_graph(model):
-    """Why a model has no graph of layers to read, and the way out, in one line."""
-    if not isinstance(model, keras.Model):
-        kind = type(model)
-        if any(base.__module__.split(".")[0] == "keras" for base in kind.__mro__):
-            return (f"the model '{getattr(model, 'name', kind.__name__)}' is of Keras 3; a tf_keras (Keras 2) model is needed: set "
-                    "TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or build it again with tf_keras and copy get_weights()")
-        return f"a tf_keras model is needed (Sequential or Functional), not {kind.__module__}.{kind.__qualname__}"
-    way_out = "build it first: model.build(input_shape)" if isinstance(model, keras.Sequential) else "give a Functional one"
-    return f"the model '{model.name}' has no graph of layers; {way_out}"
 
 
 def _append(model, inputs, prefix, operations, specs):

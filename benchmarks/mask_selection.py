@@ -1,0 +1,134 @@
+"""How long the mask of the largest |scores| takes, against sorting and other ways to the k-th score, and how much memory it needs.
+
+    python benchmarks/mask_selection.py
+
+The mask is made whole (exact count, ties cut); the others only sort, or find the one score. They are timed in turn, several times;
+ratios are those of the medians. torch's are left out where it is not installed. Memory: by how much a process's peak rises while the mask
+is made, of so many scores and of twice as many; the difference is what the scores cost, not TensorFlow.
+"""
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from tfprune import flags  # noqa: E402
+
+FLAGS = flags.FLAGS
+
+
+def main(_):
+    """Prints the medians in milliseconds, each as a multiple of ours; then the memory."""
+    if FLAGS.rise_of:
+        print(rise_at_peak(FLAGS.rise_of))
+        return
+    ways = {"ours": ours, "tf.sort": tf_sort, "tf.math.top_k": tf_top_k, "np.partition": np_partition, "torch.kthvalue": torch_kthvalue,
+            "torch.sort": torch_sort}
+    import numpy as np
+
+    scores = np.random.default_rng(0).normal(size=FLAGS.scores).astype(np.float32)
+    works = {name: work for name, way in ways.items() if (work := way(scores, FLAGS.scores // 2))}
+    times = {name: [] for name in works}
+    for repeat in range(FLAGS.repeats + 1):  # the first one traces, and is not counted
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            times[name] += [time.perf_counter() - started] if repeat else []
+    print(f"{FLAGS.scores:,} scores, half of them kept")
+    for name, values in times.items():
+        ratio = statistics.median(values) / statistics.median(times["ours"])
+        print(f"{name:15} {1e3 * statistics.median(values):8.1f} ms  {ratio:6.1f} times ours")
+    small, large = (rise_in_a_process(size) for size in (FLAGS.memory_scores, 2 * FLAGS.memory_scores))
+    print(f"peak memory beside the scores, the mask included: {(large - small) / (4 * FLAGS.memory_scores):.2f} copies of them")
+
+
+def ours(scores, count):
+    """The whole mask."""
+    from tfprune.keras import tf
+    from tfprune.masks.selection import select
+
+    scores = tf.constant(scores)
+    return lambda: select(scores, count, "magnitude")
+
+
+def tf_sort(scores, count):
+    """All |scores| in order."""
+    from tfprune.keras import tf
+
+    scores = tf.constant(scores)
+    return tf.function(lambda: tf.sort(tf.abs(scores)))
+
+
+def tf_top_k(scores, count):
+    """The largest |scores|, in order."""
+    from tfprune.keras import tf
+
+    scores = tf.constant(scores)
+    return tf.function(lambda: tf.math.top_k(tf.abs(scores), count))
+
+
+def np_partition(scores, count):
+    """The k-th |score|, one thread."""
+    import numpy as np
+
+    return lambda: np.partition(np.abs(scores), len(scores) - count)
+
+
+def torch_kthvalue(scores, count):
+    """The k-th |score|, or None without torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    scores = torch.from_numpy(scores)
+    return lambda: torch.kthvalue(scores.abs(), len(scores) - count + 1)
+
+
+def torch_sort(scores, count):
+    """All |scores| in order, as the original does, or None without torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    scores = torch.from_numpy(scores)
+    return lambda: scores.abs().sort()
+
+
+def rise_in_a_process(size):
+    """`rise_at_peak`, in a process of its own: memory that was used once does not all come back."""
+    done = subprocess.run([sys.executable, __file__, f"--rise_of={size}"], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def rise_at_peak(size):
+    """By how many bytes the peak of the resident memory rises while the mask of `size` float32 scores is made."""
+    import numpy as np
+
+    from tfprune.keras import tf
+    from tfprune.masks.selection import select
+
+    for small in (1_000, 2_000):  # two shapes: what is traced then serves all
+        select(tf.random.normal([small]), small // 2, "magnitude")
+    scores = tf.convert_to_tensor(np.random.default_rng(0).standard_normal(size, dtype=np.float32))
+    before = resident("VmRSS")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    mask = select(scores, size // 2, "magnitude")
+    rise = resident("VmHWM") - before
+    assert mask.shape == scores.shape
+    return rise
+
+
+def resident(what):
+    """Bytes of resident memory: VmRSS now, VmHWM at its peak (Linux)."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{what}:")))
+
+
+if __name__ == "__main__":
+    flags.flags.DEFINE_integer("scores", 2_100_000, "how many scores are timed", lower_bound=2)
+    flags.flags.DEFINE_integer("memory_scores", 25_000_000, "the memory is measured with so many and twice as many", lower_bound=1_000)
+    flags.flags.DEFINE_integer("repeats", 9, "timings of each", lower_bound=1)
+    flags.flags.DEFINE_integer("rise_of", 0, "only print the rise of the memory's peak in bytes, for so many scores", lower_bound=0)
+    flags.run(main)

@@ -1,0 +1,75 @@
+"""The flags of allenai/hidden-networks' main.py: before the command line is parsed, they become overrides.
+
+`--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py.
+"""
+from tfprune.experiment import GROUPS, UserError
+from tfprune.recipe_words import ALIASES, NO_RATE, UNUSED, UNUSED_SWITCHES, WORDS, apply
+
+
+def arguments(argv):
+    """The command line with the original's flags turned into `--set=word=value`; all else stays as it is.
+
+    Raises:
+      UserError: an old flag without its value; `--set` with neither an assignment nor a data set.
+    """
+    result, rest = list(argv[:1]), list(argv[1:])
+    while rest:
+        token = rest.pop(0)
+        name, equals, value = token.lstrip("-").partition("=")
+        key = name.replace("-", "_")
+        key = ALIASES.get(key, key)
+        if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED):
+            result.append("--evaluate" if token == "-e" else token)
+            if token == "--":
+                return result + rest
+            continue
+        if key in UNUSED_SWITCHES or (key in WORDS and WORDS[key].switch):
+            value = value if equals else "true"
+        elif not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UserError(f"{token}: needs a value")
+            value = rest.pop(0)
+        result.append(f"--set={_assignment(value) if key == 'set' else f'{key}={value}'}")
+    return result
+
+
+def _assignment(value):
+    """`--set` is the flag of an override, and was that of the data set."""
+    if "=" in value:
+        return value
+    if value not in WORDS["set"].values:
+        raise UserError(f"--set {value}: expected GROUP.FIELD=VALUE with GROUP one of {', '.join(GROUPS)}, or a data set of "
+                        f"{', '.join(WORDS['set'].values)}")
+    return f"set={value}"
+
+
+def variants(chosen, overrides):
+    """The assignments that `--set` and old flags ask for, for each of some experiments.
+
+    Args:
+      chosen: experiments.
+      overrides: the values of all `--set`: assignments to settings, which win, and words of the original.
+
+    Returns (a list of assignments for each experiment, remarks for the user).
+    """
+    words, assignments = split(overrides)
+    applied = [apply(words, experiment) for experiment in chosen]
+    remarks = [remark for _, each in applied for remark in each if not (remark == NO_RATE and sets_keep(assignments))]
+    return [asked + assignments for asked, _ in applied], remarks
+
+
+def split(overrides):
+    """({word: value} of the original's words, the last one of each; the assignments to settings) among the values of all `--set`."""
+    words, assignments = {}, []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key in (*WORDS, *UNUSED):
+            words[key] = value
+        else:
+            assignments.append(text)
+    return words, assignments
+
+
+def sets_keep(assignments):
+    """Whether the share of weights kept is among the settings that are assigned."""
+    return any(text.startswith("hyper.keep=") for text in assignments)

@@ -1,0 +1,137 @@
+"""The supermask study's result, as report.py gives it: accuracy against the share of weights kept, as a table and as figures.
+
+A run counts once it is trained. Where its redundancy and robustness were exported too, they are in the table and have a figure.
+"""
+import numpy as np
+import pandas as pd
+
+from tfprune import files
+from tfprune.experiment import classes
+from tfprune.report import csvs
+from tfprune.report.axes import COLOURS, MARKERS, legend_below, panels
+from tfprune.report.figures import save
+from tfprune.report.together import common, curve_labels
+from tfprune.units import growth
+
+SETS = {"train": "Training", "test": "Test"}
+UNITS = {"redundancy": "Redundant: 95 % of the variance is in the others", "prunability": "Prunable: 80 % of answers stay without them"}
+
+
+def report(runs, folder):
+    """Writes `supermasks.csv` and the figures of the runs, prints a summary, and returns the paths.
+
+    Raises:
+      UserError: a run is not trained, or they have different numbers of classes and cannot share an axis.
+    """
+    common(runs, "data sets with one number of classes", lambda experiment: classes(experiment.dataset))
+    for run in runs:
+        run.require("train", "the report")
+    table = tidy(runs)
+    folder = files.writable_folder(folder, "--out")
+    files.write(folder / "supermasks.csv", table.to_csv(index=False))
+    save(accuracy(table), folder / "supermask_accuracy.png")
+    paths = [folder / "supermasks.csv", folder / "supermask_accuracy.png"]
+    if table[list(UNITS)].notna().to_numpy().any():
+        save(units(table), folder / "supermask_units.png")
+        paths.append(folder / "supermask_units.png")
+    print(summary(table))
+    return paths
+
+
+def tidy(runs):
+    """A row a run, ordered by curve and keep.
+
+    Columns: experiment_id, name, curve (what tells it apart from the others but for keep), seed, keep (as asked for), weights (of the
+    masked layers; of all in a net without), kept (of these, counted), density (kept / weights), best_epoch, train, val, test (accuracies
+    from 0 to 1; NaN where there are no such examples), chance, redundancy, prunability (shares of the units, on the test set; NaN where
+    not exported).
+    """
+    labels = curve_labels([run.experiment for run in runs], "hyper.keep")
+    table = pd.DataFrame([_row(run, label) for run, label in zip(runs, labels, strict=True)])
+    table.attrs["title"] = ", ".join(sorted({f"{run.experiment.dnn.name} on {run.experiment.dataset.name}" for run in runs}))
+    return table.sort_values(["curve", "keep", "seed"], kind="stable", ignore_index=True)
+
+
+def accuracy(table):
+    """Accuracy against the share of weights kept, training and test set; a tick under a point is the share that its mask really has."""
+    figure, every = panels(len(SETS), table.attrs.get("title", ""))
+    for axes, (chosen, title) in zip(every, SETS.items(), strict=True):
+        for number, (label, rows) in enumerate(table.groupby("curve", sort=False)):
+            _curve(axes, rows, chosen, label, number)
+            axes.plot(100 * rows.density, np.full(len(rows), 1.5), "|", color=COLOURS[number % len(COLOURS)], markersize=9)
+        chance = 100 * table.chance.iloc[0]
+        axes.axhline(chance, linestyle="--", color="grey", linewidth=1, label=f"guessing ({chance:.2g} %)")
+        axes.plot([], [], "|", color="grey", markersize=9, label="share the mask really keeps")
+        axes.set(title=f"{title} accuracy", ylabel="accuracy [%]", ylim=(0, 103))
+        _keep_axis(axes)
+    return figure
+
+
+def units(table):
+    """Redundant and prunable units, as shares of the net's, against the share of weights kept."""
+    figure, every = panels(len(UNITS), table.attrs.get("title", ""))
+    for axes, (quantity, title) in zip(every, UNITS.items(), strict=True):
+        for number, (label, rows) in enumerate(table.groupby("curve", sort=False)):
+            _curve(axes, rows, quantity, label, number)
+        axes.set(title=title, ylabel=f"{quantity} [% of the net's units]", ylim=(0, 103))
+        _keep_axis(axes)
+    return figure
+
+
+def summary(table):
+    """The table as text: shares of weights, and accuracies from 0 to 1."""
+    columns = ["experiment_id", "curve", "keep", "kept", "density", "train", "val", "test", *UNITS]
+    return table[columns].dropna(axis=1, how="all").to_string(index=False, float_format=lambda value: f"{value:.4f}")
+
+
+def _row(run, label):
+    from tfprune.training.checkpoints import trained_model
+
+    experiment, result = run.experiment, run.require("train", "the report")["result"]
+    weights, kept = _counts(trained_model(experiment, run.results_dir))
+    accuracies = {chosen: result.get(chosen, {}).get("accuracy", np.nan) for chosen in ("train", "val", "test")}
+    return {"experiment_id": experiment.id, "name": experiment.name, "curve": label, "seed": experiment.seed, "keep": experiment.hyper.keep,
+            "weights": weights, "kept": kept, "density": kept / weights, "best_epoch": result["best_epoch"], **accuracies,
+            "chance": 1 / classes(experiment.dataset), "redundancy": _redundancy(run), "prunability": _prunability(run)}
+
+
+def _counts(model):
+    """(weights of the masked layers, how many of them the masks keep); all kernels' where no layer is masked."""
+    from tfprune.masks.density import density_report
+    from tfprune.masks.layers import masked_layers
+
+    if not masked_layers(model):
+        size = sum(weight.shape.num_elements() for weight in model.weights if "kernel" in weight.name)
+        return size, size
+    total = density_report(model).iloc[-1]
+    return int(total.weights), int(total.kept)
+
+
+def _redundancy(run):
+    if not csvs.up_to_date(run, "redundancy"):
+        return np.nan
+    table = csvs.redundancy(run)
+    return growth.redundancy(table[(table["set"] == "test") & (table.layer != "all")].compressability.to_numpy(), 1, 1)
+
+
+def _prunability(run):
+    """The mean over crosses of what the knockout of units of all layers leaves."""
+    if not csvs.up_to_date(run, "robustness"):
+        return np.nan
+    table = csvs.robustness(run)
+    chosen = table[(table["set"] == "test") & (table.layer == "all") & (table.kind == "knockout")]
+    curves = np.stack([rows.sort_values("amount").agreement.to_numpy() for _, rows in chosen.groupby("cross")])
+    return growth.prunability(curves, 1, 1, fidelity=run.experiment.measure.fidelity)
+
+
+def _curve(axes, rows, column, label, number):
+    """Means over seeds with the standard deviation, in percent."""
+    by_keep = 100 * rows.groupby("keep")[column].agg(["mean", lambda values: values.std(ddof=0)])
+    axes.errorbar(100 * by_keep.index, by_keep.iloc[:, 0], by_keep.iloc[:, 1], label=label, capsize=3, markersize=5,
+                  color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
+
+
+def _keep_axis(axes):
+    axes.set(xlabel="weights kept [%]", xlim=(-2, 102), xticks=range(0, 101, 10))
+    axes.grid(alpha=0.3)
+    legend_below(axes)

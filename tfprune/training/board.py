@@ -1,0 +1,60 @@
+"""TensorBoard under the tags of allenai/hidden-networks, beside those of metrics.jsonl, for the runs of the supermask study.
+
+train/{Loss,Acc@1,Acc@5}_avg: averages over the epoch so far, about once a second, at the number of images seen. An epoch:
+test/{Loss,Acc@1,Acc@5}_avg on the set that decides which is best; test/lr, the rate that the epoch had; diagnostics/*_val, its minutes;
+of sampled masks pr/<layer> and pr/average, the expected share of weights left out.
+"""
+from tfprune.keras import tf
+from tfprune.training.results_csv import is_listed
+
+
+def board_of(experiment, log, trainer):
+    """What notes a training's figures for TensorBoard under the original's tags: the study's own `Board`, or one that notes nothing."""
+    return Board(log.board, trainer) if is_listed(experiment) else Silent()
+
+
+class Silent:
+    """Notes nothing."""
+
+    def batches(self):
+        """Between calls of the compiled loop."""
+
+    def epoch(self, figures, training, validation):
+        """After an evaluation: its line of metrics.jsonl, seconds of training and of evaluation."""
+
+
+class Board(Silent):
+    """Notes a training's figures with a `tf.summary` writer."""
+
+    def __init__(self, writer, trainer):
+        self.writer, self.trainer = writer, trainer
+
+    def batches(self):
+        trainer = self.trainer
+        updates = int(trainer.epoch) * trainer.updates_per_epoch + int(trainer.step)
+        figures = trainer.score.result()
+        self._write(updates * trainer.experiment.hyper.batch_size, _averages("train", figures.get))
+
+    def epoch(self, figures, training, validation):
+        epoch = figures["epoch"]
+        values = _averages("test", lambda name: figures.get(f"val_{name}"))
+        if epoch:
+            values |= {"test/lr": self.trainer.schedule.at(epoch - 1)[0], "diagnostics/train_time_val": training / 60}
+        values |= {"diagnostics/validation_time_val": validation / 60, "diagnostics/epoch_time_val": (training + validation) / 60}
+        if self.trainer.experiment.dnn.mask == "sampled":
+            out = {f"pr/{layer.name}": float(tf.reduce_mean(tf.sigmoid(-layer.scores))) for layer in self.trainer.regime.masked}
+            values |= out | {"pr/average": sum(out.values()) / len(out)}
+        self._write(epoch, values)
+
+    def _write(self, step, values):
+        with self.writer.as_default(step=step):
+            for tag, value in values.items():
+                if value is not None:
+                    tf.summary.scalar(tag, value)
+        self.writer.flush()
+
+
+def _averages(where, figure):
+    """The original's three averages; accuracies in percent."""
+    percent = {f"{where}/Acc@1_avg": figure("accuracy"), f"{where}/Acc@5_avg": figure("top_5")}
+    return {f"{where}/Loss_avg": figure("loss")} | {tag: None if value is None else 100 * value for tag, value in percent.items()}

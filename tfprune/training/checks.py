@@ -1,0 +1,50 @@
+"""Settings of a training that do not go together: refused in one line, before anything is written."""
+from tfprune.experiment import UserError, classes
+from tfprune.masks.rules import RULES
+from tfprune.training.regimes import REGIMES
+from tfprune.training.schedules import WARMED_UP, Schedule
+
+
+def check_trainable(experiment):
+    """UserError where the settings of an experiment's training need what it does not have: masks, scores, epochs, classes."""
+    Schedule(experiment)  # refuses a length that leaves nothing
+    for problem in (_of_masks(experiment), _of_lengths(experiment), _of_recipe(experiment)):
+        if problem:
+            raise UserError(f"{experiment.flag}: {problem}")
+
+
+def _of_masks(experiment):
+    dnn, training = experiment.dnn, experiment.training
+    scored = [name for name, rule in RULES.items() if rule.trains_scores]
+    if REGIMES[training.trainer].needs_scores and dnn.mask not in scored:
+        needed = ", ".join(scored)
+        return f"training.trainer={training.trainer} trains scores, of which dnn.mask={dnn.mask} has none; one of {needed} is needed"
+    ordered = [name for name, rule in RULES.items() if rule.has_order]
+    asked = {"dnn.keep_over=all": dnn.keep_over == "all", f"training.keep_epochs={training.keep_epochs}": training.keep_epochs > 0}
+    if any(asked.values()) and dnn.mask not in ordered:
+        setting = next(setting for setting in asked if asked[setting])
+        return (f"{setting} is of masks that keep the largest of something, and dnn.mask={dnn.mask} does not; one of {', '.join(ordered)} "
+                "is needed")
+    return None
+
+
+def _of_lengths(experiment):
+    training, epochs = experiment.training, Schedule(experiment).epochs
+    settled = REGIMES[training.trainer].settled(experiment)
+    if 0 < epochs < settled:
+        return (f"training ends after {epochs} epochs, and with training.trainer={training.trainer}, training.keep_epochs="
+                f"{training.keep_epochs} hyper.keep is reached in epoch {settled}; as many are needed")
+    return None
+
+
+def _of_recipe(experiment):
+    hyper, training, number = experiment.hyper, experiment.training, classes(experiment.dataset)
+    if training.top_5 and (hyper.mse or number < 5):
+        return f"training.top_5=true needs five classes or more; {experiment.dataset.name} has {'none' if hyper.mse else number}"
+    if training.warm_up and training.schedule not in WARMED_UP:
+        return f"training.warm_up={training.warm_up} is of training.schedule={' and '.join(WARMED_UP)}, not of {training.schedule}"
+    if hyper.nesterov and hyper.optimizer != 0:
+        return f"hyper.nesterov=true is of hyper.optimizer=0 (momentum), not of {hyper.optimizer}"
+    if training.trainer == "lottery" and hyper.weight_decay and training.weight_decay_in == "loss":
+        return "training.trainer=lottery changes what is trained, and with it what decays: training.weight_decay_in=gradient is needed"
+    return None
