@@ -15,8 +15,6 @@ from tfprune import flags
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
-
-
 REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks"}
 
 
@@ -38,14 +36,10 @@ def asked_for(positional):
     """The runs of the experiments that the flags name; with --keeps each at all of these shares."""
     if FLAGS.keeps is None:
         return asked(REGISTRY, positional)
-    given, runs = list(FLAGS.set), []
-    for keep in FLAGS.keeps.split(","):
-        FLAGS.set = [*given, f"hyper.keep={keep}"]
-        try:
-            runs += asked(REGISTRY, positional)
-        except flags.UserError as error:
-            raise flags.UserError(str(error).replace("--set hyper.keep=", "--keeps=")) from None
-    return runs
+    try:
+        return [run for keep in FLAGS.keeps.split(",") for run in asked(REGISTRY, positional, [f"hyper.keep={keep}"])]
+    except flags.UserError as error:
+        raise flags.UserError(str(error).replace("--set hyper.keep=", "--keeps=")) from None
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main(positional):
             check_trainable(run.experiment)
     given = {"pretrained": FLAGS.pretrained, "resume": FLAGS.resume}
     if FLAGS.evaluate:
-        if given == {"pretrained": None, "resume": None}:
+        if FLAGS.pretrained is None and FLAGS.resume is None:
             for run in runs:
                 run.require("train", "--evaluate")
         for run in runs:

@@ -59,7 +59,7 @@ def pair(experiment):
     net = Conv4(trainer.model, experiment.hyper.keep if experiment.dnn.mask != "none" else None)
     check_same(trainer, net)
     board = Board(tf.summary.create_file_writer(tempfile.mkdtemp()), trainer)
-    loop = Loop(net, images, labels, DATASETS[experiment.dataset.name], experiment.hyper)
+    loop = Loop(net, images, labels, DATASETS[experiment.dataset.name], experiment.hyper, FLAGS.channels_last)
     return {"torch": loop.epoch, "ours": lambda: trainer.train_epoch(lambda: None, board.batches)}
 
 
@@ -96,5 +96,6 @@ def median_ratio(ours, theirs):
 if __name__ == "__main__":
     flags.flags.DEFINE_integer("steps", 16, "updates in a timing", lower_bound=1)
     flags.flags.DEFINE_integer("repeats", 5, "timings of each", lower_bound=1)
+    flags.flags.DEFINE_bool("channels_last", False, "PyTorch's images lie in memory pixel by pixel, which its loaders do not give")
     flags.flags.DEFINE_integer("threads", 0, "threads of PyTorch; 0: as it chooses", lower_bound=0)
     flags.run(main)

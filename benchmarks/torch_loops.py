@@ -63,10 +63,14 @@ def in_torch(weights, layers, layer):
 
 
 class Loop:
-    """Trains a net on uint8 images [n, 32, 32, 3] with SGD as PyTorch has it; counts the loss and the correct ones as it goes."""
+    """Trains a net on uint8 images [n, 32, 32, 3] with SGD as PyTorch has it; counts the loss and the correct ones as it goes.
 
-    def __init__(self, net, images, labels, colours, hyper):
+    Batches lie in memory channel by channel, as torchvision's loaders give them; with `channels_last` pixel by pixel.
+    """
+
+    def __init__(self, net, images, labels, colours, hyper, channels_last=False):
         self.net, self.batch = net, hyper.batch_size
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.images, self.labels = torch.tensor(images.transpose(0, 3, 1, 2).copy()), torch.tensor(labels)
         self.mean, self.deviation = (torch.tensor(values)[:, None, None] for values in (colours.mean, colours.deviation))
         trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -99,7 +103,7 @@ class Loop:
 
     def normalised(self, images):
         """Minus the mean colour, over the deviation."""
-        return (images.float() / 255 - self.mean) / self.deviation
+        return ((images.float() / 255 - self.mean) / self.deviation).contiguous(memory_format=self.layout)
 
 
 def logits(net, images):

@@ -48,11 +48,13 @@ def test_what_names_a_run():
     assert override(REGISTRY[0], seed=3).name == "ID0_data_1_seed=3"
 
 
-def test_every_quirk_is_a_field_and_original_switches_all():
-    original = override(REGISTRY[2], fidelity="original")
-    for key in QUIRKS["frivolous_units"]:
+@pytest.mark.parametrize("experiment_id", [2, 5025])
+def test_every_quirk_is_a_field_and_original_switches_all(experiment_id):
+    ours = REGISTRY[experiment_id]
+    original = override(ours, fidelity="original")
+    for key in QUIRKS[ours.study]:
         group, name = key.split(".")
-        assert getattr(getattr(original, group), name) != getattr(getattr(REGISTRY[2], group), name)
+        assert getattr(getattr(original, group), name) != getattr(getattr(ours, group), name)
     assert override(REGISTRY[2], ["dataset.split=clean"], fidelity="original").dataset.split == "clean"
 
 

@@ -7,7 +7,9 @@ import pytest
 import tfprune
 from tfprune.experiment import DNN, Experiment, Hyper, UserError
 from tfprune.keras import keras, tf
-from tfprune.masks.initial import GAINS, SCHEMES, KernelInit, ScoreInit, check_given, fans, kernel_initial, score_initial
+from tfprune.masks.initial import GAINS, SCHEMES, KernelInit, ScoreInit, fans
+from tfprune.models.maskable import kernel_initial, score_initial
+from tfprune.training.origin import check_given
 
 KERNELS = {  # shape: fan_in, fan_out, Kaiming deviation by fan_in, by fan_out, Xavier deviation, Kaiming bound, standard bound
     (3, 3, 3, 64): (27, 576, 0.272166, 0.058926, 0.057591, 0.471405, 0.192450),

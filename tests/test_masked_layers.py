@@ -202,3 +202,17 @@ def test_one_threshold_over_all_layers(rule):
         KeepOverAll(model)
     with pytest.raises(UserError, match="no masked layer whose rule ranks"):
         KeepOverAll(net("sampled"))
+
+
+def test_layers_without_a_seed_draw_differently_and_keep_their_seed():
+    keras.utils.set_random_seed(3)
+    one, other = SubnetDense(5), SubnetDense(5)
+    for layer in (one, other):
+        layer.build((None, 7))
+    assert not np.array_equal(one.kernel, other.kernel) and not np.array_equal(one.scores, other.scores)
+    keras.utils.set_random_seed(3)
+    again, copy = SubnetDense(5), SubnetDense.from_config(one.get_config())
+    for layer in (again, copy):
+        layer.build((None, 7))
+        np.testing.assert_array_equal(layer.kernel, one.kernel)
+        np.testing.assert_array_equal(layer.scores, one.scores)

@@ -3,7 +3,7 @@ import pytest
 
 from experiments import REGISTRY
 from tests.conftest import ok, refused
-from tfprune import recipe_files, recipes
+from tfprune import recipe_files, recipe_flags
 from tfprune.experiment import UserError
 from tfprune.overrides import override
 
@@ -36,12 +36,12 @@ def mine(tmp_path):
 
 def overrides(*argv):
     """What `--set` holds after old flags were turned into it."""
-    return [token.removeprefix("--set=") for token in recipes.arguments(["train.py", *argv])[1:]]
+    return [token.removeprefix("--set=") for token in recipe_flags.arguments(["train.py", *argv])[1:]]
 
 
 def asked(experiment, *argv):
     """The variant of an experiment that old flags ask for, and the remarks."""
-    (assignments,), remarks = recipes.variants([experiment], overrides(*argv))
+    (assignments,), remarks = recipe_flags.variants([experiment], overrides(*argv))
     return override(experiment, assignments), remarks
 
 
@@ -61,7 +61,7 @@ def test_flags_stand_over_the_file_and_that_over_the_defaults(mine):
     assert (experiment.hyper.keep, experiment.hyper.batch_size, experiment.hyper.weight_decay) == (.3, 32, 0)
     assert experiment.hyper.learning_rate == .1 and experiment.hyper.momentum == .9
     assert not any("prune rate" in remark for remark in remarks)
-    assert override(experiment, recipes.variants([experiment], overrides("-b", "32"))[0][0]).name == experiment.name
+    assert override(experiment, recipe_flags.variants([experiment], overrides("-b", "32"))[0][0]).name == experiment.name
     assert recipe_files.from_file(path, REGISTRY, ["hyper.keep=0.2"])[1] == ["workers: not used here"]
 
 
@@ -131,7 +131,7 @@ def test_old_flags_that_do_nothing():
 
 def test_other_arguments_stay_as_they_are():
     argv = ["train.py", "--experiment_ids", "2-6", "-e", "--set=hyper.keep=.5", "--set", "dnn.init=standard", "--", "--lr"]
-    assert recipes.arguments(argv) == ["train.py", "--experiment_ids", "2-6", "--evaluate", "--set=hyper.keep=.5",
+    assert recipe_flags.arguments(argv) == ["train.py", "--experiment_ids", "2-6", "--evaluate", "--set=hyper.keep=.5",
                                        "--set=dnn.init=standard", "--", "--lr"]
 
 

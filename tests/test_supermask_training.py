@@ -230,6 +230,12 @@ def test_results_csv_and_evaluation(tmp_path, data_dir):
     assert path.read_text().splitlines() == [header, row]
 
 
+@pytest.mark.parametrize(("mask", "keep"), [("edge_popup", .5), ("sampled", .25)])
+def test_the_share_in_a_row_is_asked_for_or_counted(mask, keep):
+    line = {"epoch": 1, "val_accuracy": .5, "train_accuracy": .5, "density": .25}
+    assert results_csv.summary(variant(f"dnn.mask={mask}"), [line])["keep"] == keep
+
+
 def test_a_damaged_marker_costs_only_its_own_row(tmp_path, data_dir, capsys):
     run, _ = trained(tmp_path, data_dir, "hyper.max_num_epochs=1")
     rows = results_csv.rebuild(run.results_dir).read_text().splitlines()[1:]

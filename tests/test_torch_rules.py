@@ -1,7 +1,6 @@
 """PyTorch's rules in TensorFlow, and the schedules of allenai/hidden-networks: golden values, NumPy, and torch where it is installed."""
 import math
 
-import numpy as np
 import pytest
 
 from experiments import REGISTRY
@@ -172,4 +171,4 @@ def test_five_classes_are_needed_for_top_5():
 
 def test_refused_before_anything_is_written(tmp_path, data_dir):
     line = refused("train.py", *TINY, "--set=training.trainer=ss", f"--results_dir={tmp_path / 'results'}", f"--data_dir={data_dir}")
-    assert "training.trainer=ss" in line and not np.any([*tmp_path.iterdir()])
+    assert "training.trainer=ss" in line and not list(tmp_path.iterdir())

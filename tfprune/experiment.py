@@ -95,15 +95,15 @@ class DNN:
     mask: str = setting("none", choices=("none", *MASKS))
     keep_over: str = setting("layer", choices=("layer", "all"))  # each layer keeps its share, or one threshold serves all layers
     freeze: bool = setting(True)  # kernels under a mask whose scores are trained stay as they were drawn
-    first_dense: bool = setting(False)  # the first layer is not masked, the last one is not; a frozen one stays random
-    last_dense: bool = setting(False)
+    first_dense: bool = setting(False)  # the first layer is not masked; in a net whose weights are frozen it stays random
+    last_dense: bool = setting(False)  # the same of the last one
     init: str = setting("numbered", choices=("numbered", *INITS))  # of kernels; "numbered" is that of `init_type`
     init_fan: str = setting("fan_in", choices=("fan_in", "fan_out"))
     nonlinearity: str = setting("relu", choices=("linear", "relu", "leaky_relu", "sigmoid", "tanh", "selu"))  # whose gain `init` has
-    scale_init: bool = setting(False)  # the fan is multiplied by the share of weights that are ...
+    scale_init: bool = setting(False)  # the fan is multiplied by a share of the weights: of those that are ...
     scale_by: str = setting("kept", choices=("kept", "removed"))
     score_init: str = setting("uniform", choices=("uniform", "kaiming_uniform", "constant"))
-    score_constant: float = setting(0.0)
+    score_constant: float = setting(0.0)  # of "constant"
     normalisation: str = setting("affine", choices=("affine", "plain"))  # batch normalisation with scale and offset, or without
     sampled_evaluation: str = setting("threshold", choices=("threshold", "sample"))  # how the rule "sampled" masks when it is measured
 

@@ -4,7 +4,7 @@ import sys
 
 from absl import flags
 
-from tfprune import recipe_files, recipes
+from tfprune import recipe_files, recipe_flags
 from tfprune.experiment import UserError
 from tfprune.overrides import override
 from tfprune.progress import say
@@ -47,7 +47,7 @@ def run(main, registry=None):
         if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
             print(sys.modules["__main__"].__doc__.strip() + "\n\nFlags:\n" + _help())
             sys.exit(0)
-        positional = FLAGS(recipes.arguments(sys.argv) if "config" in FLAGS else sys.argv)[1:]
+        positional = FLAGS(recipe_flags.arguments(sys.argv) if "config" in FLAGS else sys.argv)[1:]
         if registry is not None and FLAGS.list:
             print("\n".join(registry.table(FLAGS.study)))
             sys.exit(0)
@@ -83,8 +83,13 @@ def fail(error):
     sys.exit(2)
 
 
-def experiments(registry, positional=()):
+def experiments(registry, positional=(), more=()):
     """The experiments that the flags ask for, with every override applied, in order.
+
+    Args:
+      registry: the experiments by ID.
+      positional: arguments that are not flags.
+      more: assignments after those of `--set`.
 
     Raises:
       UserError: none or more than one way of naming them was used, an ID is unknown, or an override is not accepted.
@@ -96,22 +101,23 @@ def experiments(registry, positional=()):
         problem = "give one of" if not given else "give only one of"
         raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, --config=FILE, or a bare ID; "
                         "`python experiments.py --list` lists them")
-    chosen, remarks = _named(registry, *given[0])
-    assignments, more = recipes.variants(chosen, FLAGS.set)
+    overrides = [*FLAGS.set, *more]
+    chosen, remarks = _named(registry, *given[0], overrides)
+    assignments, others = recipe_flags.variants(chosen, overrides)
     streaming = ["measure.streaming=true"] if FLAGS.streaming else []
     changed = [override(experiment, each + streaming, FLAGS.seed, FLAGS.fidelity)
                for experiment, each in zip(chosen, assignments, strict=True)]
-    for remark in dict.fromkeys(remarks + more):
+    for remark in dict.fromkeys(remarks + others):
         say(remark)
     return changed
 
 
-def _named(registry, flag, text):
+def _named(registry, flag, text, overrides):
     """(experiments, remarks for the user) that one flag names."""
     if len(text) > 10_000:
         raise UserError(f"{flag}: {len(text)} characters are too many")
     if flag == "--config":
-        experiment, remarks = recipe_files.from_file(text, registry, FLAGS.set)
+        experiment, remarks = recipe_files.from_file(text, registry, overrides)
         return [experiment], remarks
     if flag != "--experiment_ids" and not text.isdecimal():
         raise UserError(f"{flag}={text}: expected one ID, a whole number; known IDs are {registry.ranges()}")

@@ -34,10 +34,18 @@ def _quiet():
 with _quiet():
     import tensorflow as tf
     import tf_keras as keras
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 tf.get_logger().setLevel("ERROR")  # its warnings are for TensorFlow's developers; what users need to know we say ourselves
 for gpu in tf.config.list_physical_devices("GPU"):  # take memory as it is needed: other processes share the card
     with contextlib.suppress(RuntimeError):  # in use already; then it is the user's business
         tf.config.experimental.set_memory_growth(gpu, True)
 
-__all__ = ["keras", "tf"]
+
+
+def compiled_by_xla():
+    """Whether what is called now becomes part of a function that XLA compiles (jit_compile=True); TensorFlow says so only in private."""
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+__all__ = ["compiled_by_xla", "keras", "tf"]

@@ -49,7 +49,7 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
 
 
 def _quirks(experiment):
-    quirks = QUIRKS.get(experiment.study, QUIRKS["frivolous_units"])
+    quirks = QUIRKS.get(experiment.study, {})
     excepted = () if experiment.training.schedule == "decay" else QUIRKS_OF_DECAY
     return [f"{key}={value}" for key, value in quirks.items() if key not in excepted]
 

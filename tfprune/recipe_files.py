@@ -6,19 +6,17 @@ import dataclasses
 import difflib
 import pathlib
 
-from tfprune.experiment import GROUPS, Experiment, Hyper, Training, UserError
+from tfprune.experiment import GROUPS, Experiment, Hyper, UserError
 from tfprune.overrides import assign
-from tfprune.recipe_words import ALIASES, NO_RATE, RATE_WANTED, UNSAID, UNUSED, WORDS, apply, by_flag
-from tfprune.recipes import sets_keep, split
+from tfprune.recipe_flags import sets_keep, split
+from tfprune.recipe_words import ALIASES, NO_RATE, RATE_WANTED, STUDY, TRAINING, UNSAID, UNUSED, WORDS, apply, by_flag
 
-STUDY = "hidden_networks"
 # What the original's command line takes where a recipe says nothing (facts of its argument parser).
 DEFAULTS = {"arch": "ResNet18", "set": "ImageNet", "optimizer": "sgd", "lr": "0.1", "weight_decay": "0.0001", "momentum": "0.9",
             "batch_size": "256", "epochs": "90", "lr_policy": "constant_lr", "init": "kaiming_normal", "freeze_weights": "false"}
 NEEDED = ("conv_type", "bn_type")
 COMMANDS = ("config", "pretrained", "resume", "evaluate")  # not settings of a net: what is done, and with which files
 LARGEST_FILE = 100_000  # bytes
-NEVER = 1_000_000  # epochs without a better figure, after which training stops
 
 
 def from_file(path, registry, overrides=()):
@@ -43,7 +41,8 @@ def from_file(path, registry, overrides=()):
         raise UserError(f"--config={path}: no such file, nor a registered recipe; the closest are {', '.join(close)}")
     content = read(path) if there else {}
     if known is not None and (not there or _says_the_same(content, path, known)):
-        experiment, remarks = known, [NO_RATE] if known.dnn.mask in RATE_WANTED and "prune_rate" not in flags else []
+        experiment = known
+        remarks = [NO_RATE] if known.dnn.mask in RATE_WANTED and "prune_rate" not in flags else []
     else:
         experiment, remarks = from_words(content, path, flags)
     return experiment, [remark for remark in remarks if not (remark == NO_RATE and sets_keep(assignments))]
@@ -71,7 +70,7 @@ def from_words(content, path, flags=()):
     if dense:  # has no rate
         words.pop("prune_rate", None)
     blank = Experiment(-1, "", STUDY, STUDY, seed, recipe=str(path), hyper=Hyper(keep=1.0 if dense else UNSAID),
-                       training=Training(patience=NEVER, weight_decay_on="trainables", weight_decay_in="gradient", top_5=True))
+                       training=TRAINING)
     asked, remarks = apply(words, blank, lambda key, text: by_flag(key, text) if key in flags else f"{path}: {key}={text}")
     try:
         experiment = assign(blank, [*asked, *assignments])

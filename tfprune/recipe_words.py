@@ -5,7 +5,7 @@ there (docs/fidelity.md).
 """
 from dataclasses import dataclass, field
 
-from tfprune.experiment import UserError
+from tfprune.experiment import MASKS, Training, UserError
 from tfprune.overrides import assign
 
 
@@ -38,6 +38,7 @@ def _set(name, side, augmented, crop, preprocessing="normalise", background=True
             f"hyper.augmentation={augmented}")
 
 
+TORCH_ADAM = 7  # of hyper.optimizer
 _NETS = ("FC", "Conv2", "Conv4", "Conv6", "Conv8", "Conv4Wide", "Conv6Wide", "cResNet18", "cResNet50", "cResNet101", "WideResNet50_2",
          "WideResNet101_2")
 # The order is that in which they take effect.
@@ -59,7 +60,7 @@ WORDS = {
     "scale_fan": Word("dnn.scale_init", switch=True),
     "score_init_constant": Word("dnn.score_constant", also=("dnn.score_init=constant",)),
     "width_mult": Word("dnn.neuron_multiplier"),
-    "optimizer": Word(values=renamed("hyper.optimizer", {"sgd": 0, "adam": 7})),
+    "optimizer": Word(values=renamed("hyper.optimizer", {"sgd": 0, "adam": TORCH_ADAM})),
     "lr": Word("hyper.learning_rate"),
     "weight_decay": Word("hyper.weight_decay"),
     "no_bn_decay": Word(values=renamed("training.weight_decay_on", {"true": "without_norm", "false": "trainables"}), switch=True),
@@ -82,8 +83,11 @@ ALIASES = {"a": "arch", "b": "batch_size", "learning_rate": "lr", "wd": "weight_
 UNUSED = ("data", "log_dir", "name", "workers", "gpu", "multigpu", "print_freq", "num_classes", "start_epoch", "low_data", "baseline",
           "one_batch", "random_subnet")
 UNUSED_SWITCHES = ("one_batch", "random_subnet")
-RATE_WANTED = ("edge_popup", "fixed", "signed", "dnw", "random", "iterand", "biprop")  # masks that keep the share they are told
+RATE_WANTED = tuple(mask for mask in MASKS if mask != "sampled")  # masks that keep the share they are told
 UNSAID = 0.5  # the share kept where none is given: the original refuses; accuracy peaks around it
+STUDY = "hidden_networks"
+# What the original does whatever a recipe says: it never stops early, decays all that is trained, and counts the five likeliest classes.
+TRAINING = Training(patience=1_000_000, weight_decay_on="trainables", weight_decay_in="gradient", top_5=True)
 NO_RATE = f"no prune rate is given: the masks keep {UNSAID} of the weights; --prune-rate=0.3 keeps 0.3"
 
 
@@ -113,7 +117,7 @@ def apply(words, experiment, written=by_flag):
         assignments = _checked(key, words[key], experiment, written)
         asked += [] if key == "prune_rate" else assignments
     changed = assign(experiment, asked)
-    if changed.hyper.optimizer == 7 and {"optimizer", "weight_decay"} & set(words):
+    if changed.hyper.optimizer == TORCH_ADAM and {"optimizer", "weight_decay"} & set(words):
         asked.append("hyper.weight_decay=0")
         if "weight_decay" in words:
             remarks.append("weight_decay: adam does without, as the original's")
@@ -137,7 +141,7 @@ def _keep(rate, before, mask):
     """(assignments of the share kept, remarks), where the prune rate is given or None, and the mask was `before`."""
     if mask not in RATE_WANTED:
         remarks = [f"prune_rate: the mask {mask} takes none"] if rate is not None else []
-        return (["hyper.keep=1"] if mask == "none" != before else []), remarks
+        return (["hyper.keep=1"] if mask == "none" and before != "none" else []), remarks
     if rate is not None:
         return [f"hyper.keep={round(1 - float(rate), 12) if mask == 'fixed' else rate}"], []
     if before not in RATE_WANTED:

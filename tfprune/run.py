@@ -37,11 +37,11 @@ def standing(path):
     return marker if complete and unchanged else None
 
 
-def asked(registry, positional=()):
-    """The runs of the experiments that the command line asks for (`flags.experiments`), in order."""
+def asked(registry, positional=(), more=()):
+    """The runs of the experiments that the command line asks for (`flags.experiments`, also for the arguments), in order."""
     if set("*?[]") & set(flags.FLAGS.results_dir):
         raise UserError(f"--results_dir={flags.FLAGS.results_dir}: TensorFlow cannot keep checkpoints in a path with any of * ? [ ]")
-    return [Run(experiment, flags.FLAGS.results_dir) for experiment in flags.experiments(registry, positional)]
+    return [Run(experiment, flags.FLAGS.results_dir) for experiment in flags.experiments(registry, positional, more)]
 
 
 class Run:

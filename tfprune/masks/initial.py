@@ -8,7 +8,6 @@ import math
 
 from tfprune.experiment import INITS, UserError
 from tfprune.keras import keras, tf
-from tfprune.layers.initializers import kernel_initializer
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + 0.01**2)), "selu": 0.75}
 SCHEMES = tuple(scheme for scheme in INITS if scheme != "pretrained")
@@ -35,10 +34,6 @@ class _Drawn(keras.initializers.Initializer):
     def get_config(self):
         """All settings, from which the same initialiser can be built."""
         return dict(self._settings)
-
-    def with_depthwise(self):
-        """The same initialiser, for the kernel (or the scores) of a depthwise convolution."""
-        return type(self)(**self._settings | {"depthwise": True})
 
     def _draw(self, kind, shape, **law):
         # Philox by name, and initial values always on a CPU: normals that a GPU makes of the same numbers differ in their last bits
@@ -118,40 +113,6 @@ class ScoreInit(_Drawn):
             return tf.fill(shape, tf.constant(self.constant, dtype or tf.float32))
         bound = math.sqrt((1 if self.scheme == "uniform" else 6) / fans(shape, self.depthwise)[0])
         return tf.cast(self._draw("uniform", shape, minval=-bound, maxval=bound), dtype or tf.float32)
-
-
-def kernel_initial(experiment, layer_name):
-    """The initialiser of a layer's kernel, by the experiment's `dnn.` settings, with a seed of the layer's own.
-
-    Weights that are to come from a trained net (`dnn.init=pretrained`) start as zeros: see `check_given`.
-
-    Raises:
-      UserError: the weights are to be scaled by a share that is 0.
-    """
-    dnn, seed = experiment.dnn, experiment.seed_for(f"init/{layer_name}")
-    if dnn.init == "pretrained":
-        return keras.initializers.Zeros()
-    if dnn.init == "numbered":
-        return kernel_initializer(dnn.init_type, seed)
-    keep = None
-    if dnn.scale_init and dnn.init in SCALED:
-        keep = experiment.hyper.keep if dnn.scale_by == "kept" else 1 - experiment.hyper.keep
-        if not keep > 0:
-            raise UserError(f"hyper.keep={experiment.hyper.keep:g}: dnn.scale_init divides by the share of weights that are "
-                            f"{dnn.scale_by}, which is 0; --set dnn.scale_init=false, or another hyper.keep")
-    return KernelInit(dnn.init, dnn.init_fan, dnn.nonlinearity, keep, seed)
-
-
-def score_initial(experiment, layer_name):
-    """The initialiser of a layer's scores, by the experiment's `dnn.` settings."""
-    return ScoreInit(experiment.dnn.score_init, experiment.dnn.score_constant, experiment.seed_for(f"scores/{layer_name}"))
-
-
-def check_given(experiment, given):
-    """UserError where an experiment's weights are to come from a trained net and none is `given`; for whoever starts a training."""
-    if experiment.dnn.init == "pretrained" and not given:
-        raise UserError(f"dnn.init=pretrained: {experiment.title} starts from a trained net's weights; give them with "
-                        f"--pretrained, or --set dnn.init= one of {', '.join(SCHEMES)}")
 
 
 def _among(name, value, accepted):

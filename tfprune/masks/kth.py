@@ -1,12 +1,9 @@
 """The k-th largest of many numbers without sorting them: histograms of their bits, from the highest bits down."""
-from tensorflow.python.ops import control_flow_util
+from tfprune.keras import compiled_by_xla, tf
 
-from tfprune.keras import tf
-
-# Bits of a key that each pass looks at. The first pass tells apart what is a number and what is not, also for float64.
-PASSES = {tf.uint32: (11, 11, 10), tf.uint64: (13, 11, 10, 10, 10, 10)}
 UNSIGNED = {tf.float32: tf.uint32, tf.float64: tf.uint64}
 SIGNED = {tf.float32: tf.int32, tf.float64: tf.int64}
+MANY = 2**20  # keys, from which on two passes with many bins are faster than three with few
 
 
 def magnitude_keys(numbers):
@@ -29,35 +26,47 @@ def value_keys(numbers):
 KEYS = {"value": value_keys, "magnitude": magnitude_keys}
 
 
-def kth_largest(keys, count, order):
+def passes(dtype, size, order):
+    """How many bits of the keys of `size` numbers each pass looks at, the highest first; () where XLA compiles: bit by bit.
+
+    XLA makes each pass by halves one fused loop, where it is slow at histograms and needs minutes to compile them.
+    """
+    if compiled_by_xla():
+        return ()
+    if dtype == tf.float64:
+        return 13, 11, 10, 10, 10, 10
+    bits = 31 if order == "magnitude" else 32
+    return (16, bits - 16) if size >= MANY else (11, 10, bits - 21)
+
+
+def kth_largest(keys, count, order, widths):
     """The `count`-th largest key of all.
 
     Args:
       keys: list of flat tensors of one of `KEYS`.
       count: int32 scalar, from 0 to how many there are.
       order: which of `KEYS`.
+      widths: of `passes`.
 
     Returns:
-      The key (scalar; the largest one where `count` is 0); how many of those equal to it are among the `count` largest; how many are
-      equal; whether any key is of no number.
+      The key (scalar); how many of those equal to it are among the `count` largest; how many are equal; whether any key is of no
+      number.
     """
-    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
-        return _by_halving(keys, count, order)
-    return _by_histograms(keys, count, order)
+    return _by_histograms(keys, count, order, widths) if widths else _by_halving(keys, count, order)
 
 
-def _by_histograms(keys, count, order):
+def _by_histograms(keys, count, order, widths):
     """One pass over the keys finds the bin of their highest bits that holds the k-th, the next one the bin within it, and so on."""
     kind = keys[0].dtype
-    low, found = kind.size * 8, tf.constant(0, kind)
-    for number, width in enumerate(PASSES[kind]):
+    low, found = sum(widths), tf.constant(0, kind)
+    for number, width in enumerate(widths):
         low -= width
         bins = tf.add_n([_histogram(part, found if number else None, low, width, order) for part in keys])
         if not number:
             lowest, highest = (int(key) >> low for key in _infinities(kind, order))
             lost = tf.reduce_sum(bins[:lowest]) + tf.reduce_sum(bins[highest + 1:]) > 0
         above = tf.cumsum(bins, reverse=True)
-        place = tf.reduce_sum(tf.cast(above >= tf.maximum(count, 1), tf.int32)) - 1
+        place = tf.maximum(tf.reduce_sum(tf.cast(above >= count, tf.int32)) - 1, 0)
         equal = bins[place]
         count -= above[place] - equal
         found = tf.bitwise.bitwise_or(found, tf.bitwise.left_shift(tf.cast(place, kind), tf.constant(low, kind)))
@@ -69,14 +78,14 @@ def _histogram(keys, found, low, width, order):
     if found is not None:  # the others keep a bit above `width`, and no bin counts them
         keys = tf.bitwise.bitwise_xor(keys, found)
     keys = tf.bitwise.right_shift(keys, tf.constant(low, keys.dtype)) if low else keys
-    if keys.dtype == tf.uint64 or not low and order == "value":  # bins are numbered by int32, and none of them is negative
+    if keys.dtype == tf.uint64 or (not low and order == "value"):  # bins are numbered by int32, and none of them is negative
         keys = tf.minimum(keys, tf.constant(1 << width, keys.dtype))
     small = tf.bitcast(keys, tf.int32) if keys.dtype == tf.uint32 else tf.cast(keys, tf.int32)
     return tf.raw_ops.Bincount(arr=small, size=1 << width, weights=tf.constant([], tf.int32))
 
 
 def _by_halving(keys, count, order):
-    """A bit a pass, by counting. XLA makes each pass one fused loop, where it is slow at histograms and at compiling them."""
+    """A bit a pass, by counting."""
     kind = keys[0].dtype
 
     def total(holds):
@@ -84,12 +93,12 @@ def _by_halving(keys, count, order):
 
     def next_bit(place, found):
         candidate = tf.bitwise.bitwise_or(found, tf.bitwise.left_shift(tf.constant(1, kind), tf.cast(place, kind)))
-        return place - 1, tf.where(total(lambda part: part >= candidate) >= tf.maximum(count, 1), candidate, found)
+        return place - 1, tf.where(total(lambda part: part >= candidate) >= count, candidate, found)
 
     _, found = tf.while_loop(lambda place, _: place >= 0, next_bit, (tf.constant(kind.size * 8 - 1), tf.constant(0, kind)))
     lowest, highest = (tf.constant(key, kind) for key in _infinities(kind, order))
     lost = total(lambda part: (part < lowest) | (part > highest)) > 0
-    return found, count - total(lambda part: part > found), total(lambda part: part == found), lost
+    return found, count - total(lambda part: part > found), total(lambda part: tf.equal(part, found)), lost
 
 
 def _top(kind):

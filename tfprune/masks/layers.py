@@ -1,4 +1,6 @@
 """Masked layers, usable in any Keras model: SubnetDense, SubnetConv1D, SubnetConv2D, SubnetDepthwiseConv1D, SubnetDepthwiseConv2D."""
+import random
+
 import numpy as np
 
 from tfprune.experiment import UserError
@@ -16,7 +18,7 @@ class Masked:
       keep: share of the kernel's weights that the mask keeps, from 0 to 1; may be changed at any time.
       rule: how the mask is made, one of `RULES`. options: a dictionary of that rule's own settings.
       freeze: kernel and bias stay as they were drawn, unless the rule trains the kernel; otherwise they are trained with the scores.
-      seed: of the default initialisers, and of a rule that draws.
+      seed: of the default initialisers, and of a rule that draws; drawn for each layer where none is given, and kept in its config.
       kernel_initializer: default +-sqrt(2 / fan_in) (`KernelInit`); a depthwise layer calls it depthwise_initializer.
       scores_initializer: default uniform within 1 / sqrt(fan_in) (`ScoreInit`). use_bias: False by default.
 
@@ -29,11 +31,12 @@ class Masked:
 
     KERNEL, INITIALIZER = "kernel", "kernel_initializer"
 
-    def __init__(self, *args, keep=0.5, rule="edge_popup", freeze=True, seed=0, scores_initializer=None, use_bias=False, options=None,
+    def __init__(self, *args, keep=0.5, rule="edge_popup", freeze=True, seed=None, scores_initializer=None, use_bias=False, options=None,
                  **kwargs):
         if rule not in RULES:
             raise UserError(f"rule={rule}: expected one of {', '.join(RULES)}")
         kept_count(1, keep)
+        seed = random.randrange(2**31) if seed is None else seed  # keras.utils.set_random_seed decides this too
         depthwise = self.KERNEL != "kernel"
         kwargs.setdefault(self.INITIALIZER, KernelInit("signed_constant", seed=seed, depthwise=depthwise))
         super().__init__(*args, use_bias=use_bias, **kwargs)

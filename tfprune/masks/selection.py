@@ -3,7 +3,7 @@ import math
 
 from tfprune.experiment import UserError
 from tfprune.keras import tf
-from tfprune.masks.kth import KEYS, kth_largest
+from tfprune.masks.kth import KEYS, kth_largest, passes
 
 BLOCK = 256  # entries that are counted together where ties are cut; half precision counts exactly up to 2,048
 
@@ -30,7 +30,8 @@ def select(scores, count, order="value"):
       count: from 0 to the number of scores; an int or an integer scalar tensor.
       order: "value", or "magnitude" for the largest |scores|, which is faster than passing |scores|.
     """
-    return _run(_select, _scores(scores), tf.cast(count, tf.int32), order)
+    scores = _scores(scores)
+    return tf.reshape(_mask(_flat(scores), tf.cast(count, tf.int32), order, _passes([scores], order)), tf.shape(scores))
 
 
 def top_k_mask(scores, keep):
@@ -55,7 +56,8 @@ def threshold_mask(scores, sparsity):
         raise UserError(f"sparsity={sparsity}: the share of weights that are removed is a number from 0 to 1")
     if tf.executing_eagerly():
         _refuse_nan(scores)
-    return _run(_reaching, scores, tf.constant(size - round(0.01 * (100 * sparsity) * (size - 1)), tf.int32))
+    count = tf.constant(size - round(0.01 * (100 * sparsity) * (size - 1)), tf.int32)
+    return tf.reshape(_reaching(_flat(scores), count, _passes([scores], "value")), scores.shape)
 
 
 def global_masks(scores, keep):
@@ -73,50 +75,58 @@ def global_masks(scores, keep):
 
 def global_counts(scores, count, order="value"):
     """How many scores of each tensor of a list are among the `count` largest of all: int32 scalars."""
-    return _run(_global_counts, [_scores(part) for part in scores], tf.cast(count, tf.int32), order)
+    scores = [_scores(part) for part in scores]
+    return _global_counts([_flat(part) for part in scores], tf.cast(count, tf.int32), order, _passes(scores, order))
 
 
-def _run(function, *arguments):
-    """Compiled where it is called eagerly, so that memory is given back between its steps; part of the graph otherwise."""
-    return function(*arguments) if tf.executing_eagerly() else function.python_function(*arguments)
-
-
+# Compiled also where they are part of a graph: traced once for all layers of a net, and each step's memory is given back.
 @tf.function(reduce_retracing=True)
-def _select(scores, count, order):
+def _mask(scores, count, order, widths):
+    """`select`, of flat scores."""
     keys = _keys(scores, order)
-    border, needed, equal, lost = kth_largest([keys], count, order)
+    border, needed, equal, lost = kth_largest([keys], count, order, widths)
+    mask = keys >= border
 
-    mask = tf.cond(equal > needed, lambda: (keys > border) | _first(keys == border, needed), lambda: keys >= border)
-    return _floats(mask, lost, scores)
+    def exceptional():
+        keys = _keys(scores, order)  # again, so that they need not be held for this
+        exact = tf.cast((keys > border) | _first(tf.equal(keys, border), needed), scores.dtype)
+        return tf.where(lost, tf.constant(math.nan, scores.dtype), exact)
+
+    return tf.cond((equal > needed) | lost, exceptional, lambda: tf.cast(mask, scores.dtype))
 
 
 @tf.function(reduce_retracing=True)
-def _reaching(scores, count):
+def _reaching(scores, count, widths):
+    """`threshold_mask`, of flat scores of which the `count`-th largest is the threshold."""
     keys = _keys(scores, "value")
-    border, _, _, lost = kth_largest([keys], count, "value")
-    return _floats(keys >= border, lost, scores)
+    border, _, _, lost = kth_largest([keys], count, "value", widths)
+    mask = keys >= border
+    return tf.cond(lost, lambda: tf.fill(tf.shape(scores), tf.constant(math.nan, scores.dtype)), lambda: tf.cast(mask, scores.dtype))
 
 
 @tf.function(reduce_retracing=True)
-def _global_counts(scores, count, order):
+def _global_counts(scores, count, order, widths):
+    """`global_counts`, of flat scores."""
     keys = [_keys(part, order) for part in scores]
-    border, needed, _, _ = kth_largest(keys, count, order)
+    border, needed, _, _ = kth_largest(keys, count, order, widths)
     counts = []
     for part in keys:
-        of_ties = tf.minimum(needed, tf.reduce_sum(tf.cast(part == border, tf.int32)))
+        of_ties = tf.minimum(needed, tf.reduce_sum(tf.cast(tf.equal(part, border), tf.int32)))
         counts.append(tf.reduce_sum(tf.cast(part > border, tf.int32)) + of_ties)
         needed -= of_ties
     return counts
 
 
-def _floats(mask, lost, scores):
-    """A flat bool mask as the scores' shape and type; NaN where one was lost, so that a training's loss shows it."""
-    mask = tf.cast(tf.reshape(mask, tf.shape(scores)), scores.dtype)
-    return tf.cond(lost, lambda: tf.fill(tf.shape(mask), tf.constant(math.nan, scores.dtype)), lambda: mask)
+def _flat(scores):
+    return tf.reshape(tf.stop_gradient(scores), [-1])
+
+
+def _passes(scores, order):
+    return passes(scores[0].dtype, sum(part.shape.num_elements() for part in scores), order)
 
 
 def _keys(scores, order):
-    return KEYS[order](tf.reshape(tf.cast(scores, tf.float32) if scores.dtype.size < 4 else scores, [-1]))
+    return KEYS[order](tf.cast(scores, tf.float32) if scores.dtype.size < 4 else scores)
 
 
 def _first(marked, needed):

@@ -59,7 +59,7 @@ MODELS = {
 
 def check_buildable(experiment):
     """UserError, in one line, where the experiment's net or its combination with the data cannot be built."""
-    title, name = f"{experiment.flag}", experiment.dnn.name
+    title, name = experiment.flag, experiment.dnn.name
     if not name:
         raise UserError(f"{title}: {experiment.name} only prepares data; it has no net")
     if name not in MODELS:

@@ -4,9 +4,11 @@
 """
 from dataclasses import dataclass
 
+from tfprune.experiment import UserError
 from tfprune.keras import keras
+from tfprune.layers.initializers import kernel_initializer
 from tfprune.layers.normalisation import TorchBatchNormalization
-from tfprune.masks.initial import KernelInit, kernel_initial, score_initial
+from tfprune.masks.initial import SCALED, KernelInit, ScoreInit
 from tfprune.masks.layers import SubnetConv2D, SubnetDense
 from tfprune.masks.rules import RULES
 from tfprune.models.residual import Parts
@@ -41,7 +43,7 @@ class MaskableParts(Parts):
             bias = _bias(x, seed_for(f"init/{name}/bias")) if dense and name == LAST else {"use_bias": False}
             return kind(name=name, kernel_initializer=initial, trainable=not self.frozen, **bias, **options)(x)
         settings = {"evaluation": dnn.sampled_evaluation, "redraw_share": hyper.redraw_share, "redraw_every": hyper.redraw_every}
-        of_rule = {name: settings[name] for name in RULES[dnn.mask].OPTIONS}
+        of_rule = {option: settings[option] for option in RULES[dnn.mask].OPTIONS}
         return MASKED[kind](name=name, keep=hyper.keep, rule=dnn.mask, freeze=dnn.freeze, seed=seed_for(f"mask/{name}"), options=of_rule,
                             kernel_initializer=initial, scores_initializer=score_initial(experiment, name), **options)(x)
 
@@ -53,6 +55,33 @@ class MaskableParts(Parts):
         """Batch normalisation as PyTorch has it, by `dnn.normalisation` with scale and offset or without."""
         return TorchBatchNormalization(affine=self.experiment.dnn.normalisation == "affine", frozen=self.frozen, momentum=self.momentum,
                                        epsilon=self.epsilon, name=name)(x)
+
+
+def kernel_initial(experiment, layer_name):
+    """The initialiser of a layer's kernel, by the experiment's `dnn.` settings, with a seed of the layer's own.
+
+    Weights that are to come from a trained net (`dnn.init=pretrained`) start as zeros: `training.origin` sees to it that one is given.
+
+    Raises:
+      UserError: the weights are to be scaled by a share that is 0.
+    """
+    dnn, seed = experiment.dnn, experiment.seed_for(f"init/{layer_name}")
+    if dnn.init == "pretrained":
+        return keras.initializers.Zeros()
+    if dnn.init == "numbered":
+        return kernel_initializer(dnn.init_type, seed)
+    keep = None
+    if dnn.scale_init and dnn.init in SCALED:
+        keep = experiment.hyper.keep if dnn.scale_by == "kept" else 1 - experiment.hyper.keep
+        if not keep > 0:
+            raise UserError(f"hyper.keep={experiment.hyper.keep:g}: dnn.scale_init divides by the share of weights that are "
+                            f"{dnn.scale_by}, which is 0; --set dnn.scale_init=false, or another hyper.keep")
+    return KernelInit(dnn.init, dnn.init_fan, dnn.nonlinearity, keep, seed)
+
+
+def score_initial(experiment, layer_name):
+    """The initialiser of a layer's scores, by the experiment's `dnn.` settings."""
+    return ScoreInit(experiment.dnn.score_init, experiment.dnn.score_constant, experiment.seed_for(f"scores/{layer_name}"))
 
 
 def _bias(x, seed):

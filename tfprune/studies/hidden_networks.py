@@ -8,13 +8,12 @@ scaled by the share of weights kept; "unsigned": the mask is 0 or 1; rg: a rando
 import pathlib
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
+from tfprune.experiment import DNN, Dataset, Experiment, Hyper
+from tfprune.recipe_words import STUDY, TORCH_ADAM, TRAINING, UNSAID
 
-STUDY = "hidden_networks"
-MOMENTUM, ADAM = 0, 7
+MOMENTUM = 0  # hyper.optimizer
 SCHEMES = {"kn": "kaiming_normal", "sc": "signed_constant", "xn": "xavier_normal", "xs": "xavier_constant", "ku": "kaiming_uniform"}
 KEEPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
-NEVER = 1_000_000  # epochs without a better figure, after which training stops
 # The original validates on the test images. Ours are a 20th of the training set, so that nearly as many train, and the records are those of
 # the width study; a hundredth of ImageNet's 1.28 million is enough.
 DATA = {
@@ -45,15 +44,14 @@ def recipes():
 def experiment(recipe, data, net, scheme="ukn", mask="edge_popup", rate=0.1, batch=128, decay=1e-4, momentum=0.9, schedule="cosine",
                affine=False, optimizer=MOMENTUM, smoothing=0.0, warm_up=0):
     """The experiment of one recipe, its path given."""
-    keep = 1.0 if mask == "none" else 0.5  # a recipe leaves the share to the command line
+    keep = 1.0 if mask == "none" else UNSAID  # a recipe leaves the share to the command line
     return Experiment(
         -1, f"{pathlib.PurePosixPath(recipe).stem}_keep={keep:g}_seed=0", STUDY, STUDY, recipe=recipe, dataset=DATA[data],
         dnn=DNN(net, mask=mask, freeze=mask in ("edge_popup", "sampled"), init=SCHEMES[scheme.removeprefix("u")],
                 scale_init=not scheme.startswith("u"), normalisation="affine" if affine else "plain"),
         hyper=Hyper(batch_size=batch, learning_rate=float(rate), weight_decay=float(decay), momentum=momentum, optimizer=optimizer,
                     keep=keep, max_num_epochs=100, augmentation=data != "mnist", **SIDES[data]),
-        training=Training(patience=NEVER, schedule=schedule, weight_decay_on="trainables", weight_decay_in="gradient",
-                          label_smoothing=smoothing, warm_up=warm_up, top_5=True))
+        training=replace(TRAINING, schedule=schedule, label_smoothing=smoothing, warm_up=warm_up))
 
 
 def cifar(recipe, net, *args, **settings):
@@ -64,7 +62,7 @@ def cifar(recipe, net, *args, **settings):
 def with_adam(recipe, net, mask):
     """The small nets' recipe with Adam, whose weight decay the original ignores."""
     rate = {"Conv2": 2e-4, "FC": 1.2e-3}.get(net, 3e-4)
-    return cifar(recipe, net, mask=mask, optimizer=ADAM, rate=rate, batch=60, decay=0.0, schedule="constant")
+    return cifar(recipe, net, mask=mask, optimizer=TORCH_ADAM, rate=rate, batch=60, decay=0.0, schedule="constant")
 
 
 def imagenet():

@@ -63,7 +63,6 @@ def in_words(figures):
     return ", ".join(f"{name} {value['accuracy']:.4f}" for name, value in figures.items())
 
 
-
 def say_figures(experiment, model, folder):
     """Says the figures of a net on the validation and the test set of the records in `folder`, a line each; nothing is written."""
     evaluate = Evaluator(experiment, model, build_loss(experiment, model))

@@ -1,7 +1,7 @@
 """Whose weights a training starts from, where they are not those that the experiment draws: noted in the run, so that no two get mixed."""
 from tfprune.experiment import UserError
 from tfprune.files import read_json, write_json
-from tfprune.masks.initial import check_given
+from tfprune.masks.initial import SCHEMES
 from tfprune.training.checkpoints import Keeper
 from tfprune.training.train import train
 
@@ -43,6 +43,13 @@ def check_start(run, afresh=False, source=None):
             whose = f" from the weights of {before['path']}" if before else ""
             raise UserError(f"{source.title}: {run.path} is being trained{whose}; --overwrite puts these weights in its place, another "
                             "--results_dir keeps both")
+
+
+def check_given(experiment, given):
+    """UserError where an experiment's weights are to come from a trained net and none is `given`; for whoever starts a training."""
+    if experiment.dnn.init == "pretrained" and not given:
+        raise UserError(f"dnn.init=pretrained: {experiment.title} starts from a trained net's weights; give them with "
+                        f"--pretrained, or have others drawn: --set dnn.init=X with X one of {', '.join(SCHEMES)}")
 
 
 def finished_with(marker, run, source=None):

@@ -76,7 +76,7 @@ class Default:
     def density(self):
         """The share of all masked layers' weights that their masks keep now; None without masks."""
         sizes = [layer.scores.shape.num_elements() for layer in self.masked]
-        kept = sum(float(layer.density()) * size for layer, size in zip(self.masked, sizes, strict=True))
+        kept = sum(layer.density() * size for layer, size in zip(self.masked, sizes, strict=True))
         return kept / sum(sizes) if sizes else None
 
 

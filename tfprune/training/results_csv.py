@@ -2,7 +2,7 @@
 
 The original appends a row at the end of a run. Here the file is made anew from the done markers of all trainings, so that a process that
 dies loses no row, and a training done again doubles none. "Prune Rate" is the share of weights that is kept, which is what the original's
-layers take it for; "Val" is the validation set, and the test set where the experiment validates on that.
+layers take it for: as asked for, of sampled masks as counted in the end. "Val" is the validation set, and the test set where the experiment validates on that.
 """
 import contextlib
 import datetime
@@ -13,9 +13,9 @@ import pathlib
 from tfprune import files
 from tfprune.experiment import UserError
 from tfprune.progress import say
+from tfprune.recipe_words import STUDY
 from tfprune.run import standing
 
-STUDY = "hidden_networks"
 HEADER = ("Date Finished", "Base Config", "Name", "Prune Rate", "Current Val Top 1", "Current Val Top 5", "Best Val Top 1",
           "Best Val Top 5", "Best Train Top 1", "Best Train Top 5")
 FIGURES = ("current_val_top_1", "current_val_top_5", "best_val_top_1", "best_val_top_5", "best_train_top_1", "best_train_top_5")
@@ -34,13 +34,14 @@ def summary(experiment, lines):
       lines: of its metrics.jsonl. The untrained net, epoch 0, is no result where there are others.
     """
     lines = [line for line in lines if line["epoch"]] or lines
+    keep = lines[-1]["density"] if experiment.dnn.mask == "sampled" else experiment.hyper.keep
 
     def best(key):
         return max((line[key] for line in lines if line.get(key) is not None), default=None)
 
     figures = (lines[-1]["val_accuracy"], lines[-1].get("val_top_5"), best("val_accuracy"), best("val_top_5"), best("train_accuracy"),
                best("train_top_5"))
-    return {"config": experiment.recipe or experiment.label, "name": experiment.name, "keep": experiment.hyper.keep,
+    return {"config": experiment.recipe or experiment.label, "name": experiment.name, "keep": keep,
             **dict(zip(FIGURES, figures, strict=True))}
 
 

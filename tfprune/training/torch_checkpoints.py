@@ -116,7 +116,7 @@ class TorchCheckpoint:
         tensor = self.tensors[entry.key]
         if tuple(tensor.shape) != entry.torch_shape:
             raise UserError(f"{self._title}: {entry.key} has the shape {tuple(tensor.shape)}, that of the net {experiment.dnn.name} of "
-                            f"experiment {experiment.id} is {entry.torch_shape}; a net of the same width, images and classes is needed")
+                            f"{experiment.title} is {entry.torch_shape}; a net of the same width, images and classes is needed")
         value = tensor.detach().to_dense().float().numpy() if tensor.is_floating_point() else np.array(np.nan)
         if not np.isfinite(value).all():
             raise UserError(f"{self._title}: {entry.key} holds values that are no finite numbers")
@@ -142,7 +142,7 @@ def _hint(missing, extra):
 
     normalisation = r"(^|\.)bn\d\.(weight|bias)$|(shortcut|downsample)\.1\.(weight|bias)$"
     if all_of(missing, r"\.scores$") and not extra:
-        return ("; a net without masks is taken with --set dnn.init=pretrained, which draws scores, or with --set dnn.mask=none")
+        return "; a net without masks is taken with --set dnn.init=pretrained, which draws scores, or with --set dnn.mask=none"
     if all_of(extra, r"\.scores$") and not missing:
         return "; a masked net is taken with --set dnn.mask=edge_popup, or fixed"
     if all_of(extra, normalisation) and not missing:

@@ -3,11 +3,11 @@ import numpy as np
 
 from tfprune.experiment import UserError
 from tfprune.models import torch_names
+from tfprune.recipe_words import TORCH_ADAM
 from tfprune.training.optimizers import create_slots
 
 # hyper.optimizer -> {what PyTorch keeps of a weight: what TensorFlow 1's optimiser calls it}; the others cannot be resumed.
-SLOTS = {0: {"momentum_buffer": "momentum"}, 7: {"exp_avg": "m", "exp_avg_sq": "v"}}
-ADAM = 7
+SLOTS = {0: {"momentum_buffer": "momentum"}, TORCH_ADAM: {"exp_avg": "m", "exp_avg_sq": "v"}}
 
 
 class Resumed:
@@ -40,7 +40,7 @@ class Resumed:
         for entry, kept in self.state:
             for name, value in kept.items():
                 trainer.optimizer.get_slot(entry.variable, name).assign(value)
-        if self.experiment.hyper.optimizer == ADAM and self.steps:
+        if self.experiment.hyper.optimizer == TORCH_ADAM and self.steps:
             for power in trainer.optimizer._get_beta_accumulators():
                 power.assign(power ** (self.steps + 1))  # both start as their first powers
 
