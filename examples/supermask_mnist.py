@@ -63,6 +63,9 @@ def train(model, train_set, test_set, epochs):
 
 def main(keep=0.5, epochs=14, seed=1, data_dir="datasets", limit=0):
     """Trains, and shows that no weight has moved; returns the trained model."""
+    for name, value, least in (("epochs", epochs, 1), ("seed", seed, 0), ("limit", limit, 0)):
+        if not least <= value < 2**32:
+            raise UserError(f"--{name}={value}: expected a whole number from {least} to {2**32 - 1}")
     keras.utils.set_random_seed(seed)
     train_set, test_set = load(data_dir, limit)
     model = build(keep, seed)

@@ -83,6 +83,7 @@ def test_notices_a_weight_that_moves(example, made_data, monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--keep=1.5"], "keep=1.5"), (["--data_dir=nowhere"], "--data_dir=nowhere: no MNIST there; put train-images-idx3-ubyte")])
+    (["--keep=1.5"], "keep=1.5"), (["--epochs=0"], "--epochs=0: expected a whole number from 1"), (["--seed=-1"], "--seed=-1: expected"),
+    (["--limit=-5"], "--limit=-5: expected"), (["--data_dir=nowhere"], "--data_dir=nowhere: no MNIST there; put train-images-idx3-ubyte")])
 def test_refuses(arguments, message, made_data):
     assert message in refused(SCRIPT, f"--data_dir={made_data}", *arguments)

@@ -97,7 +97,7 @@ def test_a_layer_is_keras_own_with_another_kernel(kind):
 @pytest.mark.parametrize("rule", RULES)
 def test_mixed_precision_masks_in_float32(rule):
     inputs = tf.random.normal([2, 7])
-    layer, full = SubnetDense(5, rule=rule, dtype="mixed_bfloat16"), SubnetDense(5, rule=rule)
+    layer, full = SubnetDense(5, rule=rule, seed=1, dtype="mixed_bfloat16"), SubnetDense(5, rule=rule, seed=1)
     with tf.GradientTape() as tape:
         outputs = layer(inputs)
     gradients = tape.gradient(outputs, layer.trainable_variables)
@@ -105,6 +105,16 @@ def test_mixed_precision_masks_in_float32(rule):
     assert all(g.dtype == tf.float32 for g in gradients) and len(gradients) == 1
     np.testing.assert_allclose(tf.cast(outputs, tf.float32), full(inputs), atol=.05)
     np.testing.assert_array_equal(layer.effective_kernel(), full.effective_kernel())
+
+
+def test_a_net_in_half_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = net()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model(IMAGES).dtype == tf.bfloat16 and all(layer.scores.dtype == tf.float32 for layer in masked_layers(model))
+    np.testing.assert_allclose(tf.cast(model(IMAGES), tf.float32), net()(IMAGES), atol=.05)
 
 
 @pytest.mark.parametrize("rule", ["edge_popup", "signed", "random"])
@@ -177,6 +187,15 @@ def test_masks_are_made_once_where_they_are_cached(monkeypatch):
         model(IMAGES, training=True)  # training sees its own masks
         assert len(calls) == 3
     np.testing.assert_allclose(inside, model(IMAGES), rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_traced_where_masks_are_cached_does_not_keep_them():
+    model = net()
+    with cached_masks(model):
+        model.predict(IMAGES, verbose=0)  # Keras keeps the function that it traces here
+    for layer in masked_layers(model):
+        layer.scores.assign(-layer.scores[::-1])
+    np.testing.assert_allclose(model.predict(IMAGES, verbose=0), model(IMAGES), rtol=1e-5, atol=1e-6)
 
 
 def test_masks_drawn_in_use_are_not_cached():

@@ -72,6 +72,21 @@ def test_names_follow_the_content(mine):
     assert recipe_files.from_file(mine("seed: 3\n"), REGISTRY)[0].seed == 3
 
 
+def test_names_are_fit_for_a_folder(mine):
+    """TensorFlow takes brackets and stars in the path of a checkpoint for patterns, and finds nothing there."""
+    for name in ("my[1]*? a.yml", f"{'x' * 240}.yml"):
+        word = recipe_files.from_file(mine(name=name), REGISTRY)[0].name.rpartition("-")[0]
+        assert word in ("my-1-a", "x" * 40)
+
+
+def test_paths_that_are_no_text_are_refused(tmp_path):
+    for name in ("new\nline.yml", "bytes\udcff.yml"):
+        (tmp_path / name).write_text(MINE)
+        with pytest.raises(UserError, match="cannot be printed") as refusal:
+            recipe_files.from_file(str(tmp_path / name), REGISTRY)
+        assert str(refusal.value).isprintable()
+
+
 def test_a_path_of_a_published_recipe():
     for path in ("configs/smallscale/conv4/conv4_usc_unsigned.yml", "smallscale/conv4/conv4_usc_unsigned.yml"):
         experiment, remarks = recipe_files.from_file(path, REGISTRY)
@@ -141,6 +156,7 @@ def test_other_arguments_stay_as_they_are():
     ("prune_rate: 1.2\n", "prune_rate=1.2: takes a number >= 0 and <= 1"), ("prune_rate: .nan\n", "prune_rate=nan: takes a number"),
     ("arch: Conv5\n", "arch=Conv5: takes one of FC, Conv2"), ("set: TinyImageNet\n", "set=TinyImageNet: takes one of CIFAR10"),
     ("epochs: 1.5\n", "epochs=1.5: takes a whole number"), ("seed: -1\n", "seed=-1: takes a whole number"), ("x: [\n", "not YAML"),
+    (f"seed: 0x{'f' * 6000}\n", "seed: its number is too long"),
     ("dnn.mask: foo\n", "dnn.mask takes one of none, edge_popup"), ("pretrained: a.pth\n", "give it on the command line"),
     ("lr: !!python/object/apply:os.getcwd []\n", "not YAML"), ("init: kaiming\n", "init=kaiming: takes one of numbered")])
 def test_files_that_are_refused(mine, more, says):

@@ -143,7 +143,7 @@ def test_biprop_has_one_magnitude_a_layer():
     kernel, scores = np.float32([.5, -1, 2, -.25]), np.float32([.9, .1, -.8, .2])
     effective, _, gradient = gradients("biprop", kernel, scores, 2, np.float32([1, 2, 3, 4]))
     np.testing.assert_array_equal(effective, [1.25, 0, 1.25, 0])
-    np.testing.assert_allclose(gradient, np.sign(scores) * np.abs(kernel) * [1, 2, 3, 4])
+    np.testing.assert_allclose(gradient, np.sign(scores) * kernel * [1, 2, 3, 4])  # through sign(kernel) * mask, times |kernel|
     assert not gradients("biprop", kernel, scores, 0, kernel)[0].any()
 
 

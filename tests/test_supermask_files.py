@@ -245,6 +245,16 @@ def test_other_archives_are_refused(tmp_path):
         assert "\n" not in str(refusal.value)
 
 
+def test_a_bomb_is_refused_before_it_unpacks(saved, tmp_path):
+    path = tmp_path / "bomb.npz"
+    path.write_bytes(saved[1].read_bytes())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as entry:
+        for _ in range(300):
+            entry.write(bytes(2**20))
+    with pytest.raises(UserError, match="it unpacks to 31[0-9]{7} bytes, .* are the most"):
+        tfprune.load_supermask(net(), path)
+
+
 def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
     path = tmp_path / "net.npz"
     path.write_bytes(b"old")

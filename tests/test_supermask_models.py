@@ -10,7 +10,7 @@ from tfprune.layers.normalisation import TorchBatchNormalization
 from tfprune.masks.initial import KernelInit
 from tfprune.masks.layers import SubnetConv2D, SubnetDense
 from tfprune.masks.selection import kept_count
-from tfprune.models import build_model, parameter_count, trainable_sizes
+from tfprune.models import build_model, check_buildable, parameter_count, trainable_sizes
 from tfprune.overrides import override
 
 # Facts 3: experiment (with the weights all masked, normalisation plain), masked layers, weights in all, and kept at .1, .3, .5, .7.
@@ -187,5 +187,8 @@ def test_imagenet_without_the_background():
     (5024, ["dataset.name=linear", "dataset.preprocessing=none"], "does not fit the data set linear; it takes images"),
     (5022, ["hyper.keep=0"], "hyper.keep=0: dnn.scale_init divides by the share")])
 def test_what_cannot_be_built_says_so(experiment_id, settings, says):
+    """`check_buildable` says so too, which scripts ask before they write anything."""
+    with pytest.raises(UserError, match=says):
+        check_buildable(override(REGISTRY[experiment_id], settings))
     with pytest.raises(UserError, match=says):
         build_model(override(REGISTRY[experiment_id], settings))

@@ -26,7 +26,7 @@ from tfprune.training.train import train
 from tfprune.training.trainer import Trainer
 
 FC_DIGITS = 9016  # edge-popup at keep 0.5
-SMALL = ["dataset.limit=400", "hyper.max_num_epochs=3"]
+SMALL = ["dataset.limit=400", "hyper.max_num_epochs=3", "hyper.batch_size=32", "hyper.learning_rate=0.1"]
 
 
 def variant(*settings, **options):
@@ -93,6 +93,18 @@ def test_the_lottery_trains_weights_and_then_scores(data_dir):
     assert len(trainer._updates) == 2 and all(len(update._list_all_concrete_functions()) == 1 for update in trainer._updates.values())
 
 
+def test_adam_starts_anew_where_scores_take_over(data_dir):
+    """Its first update goes as far as the rate says, as PyTorch's, which counts updates by weight; it would go three times as far."""
+    trainer = trainer_of(data_dir, "training.trainer=lottery", "hyper.max_num_epochs=8", "hyper.optimizer=7", "hyper.learning_rate=0.01",
+                         "hyper.batch_size=1000", "training.schedule=constant")
+    for _ in range(6):
+        trainer.train_epoch(lambda: None)
+    _, before = weights_of(trainer.model)
+    trainer.train_epoch(lambda: None)
+    steps = np.concatenate([np.abs(a - b).ravel() for a, b in zip(before, weights_of(trainer.model)[1], strict=True)])
+    assert trainer.updates_per_epoch == 1 and np.median(steps[steps > 0]) == pytest.approx(.01, rel=.05) and steps.max() < .0101
+
+
 def test_the_lottery_of_the_original_starts_from_nothing(data_dir):
     trainer = trainer_of(data_dir, "training.trainer=lottery", "hyper.max_num_epochs=8", "training.lottery_start=empty")
     trainer.regime.begin(0)
@@ -118,7 +130,8 @@ def test_training_is_traced_once(data_dir):
 
 @pytest.mark.parametrize("settings", [
     ["dnn.mask=iterand", "hyper.redraw_every=7"], ["dnn.mask=sampled", "hyper.learning_rate=10"],
-    ["dnn.keep_over=all", "training.keep_epochs=2"], ["training.trainer=lottery", "hyper.max_num_epochs=8"],
+    ["dnn.keep_over=all", "training.keep_epochs=2"],
+    ["training.trainer=lottery", "hyper.max_num_epochs=8", "hyper.optimizer=7", "hyper.learning_rate=0.001"],
     ["hyper.optimizer=7", "hyper.learning_rate=0.001", "dnn.mask=dnw", "dnn.freeze=false", "training.save_every=2"]])
 def test_resuming_gives_the_same_bits(tmp_path, data_dir, monkeypatch, settings):
     """A process that dies before its third, and one that dies in the midst of an epoch after saving."""
@@ -268,8 +281,8 @@ WAYS = {mask: [f"dnn.mask={mask}"] for mask in MASKS} | {
     "dnw": ["dnn.mask=dnw", "dnn.freeze=false", "dnn.init=kaiming_normal"],  # constant weights would all be equally large
     "fixed": ["dnn.mask=fixed", "dnn.freeze=false", "hyper.learning_rate=0.05"], "iterand": ["dnn.mask=iterand", "hyper.redraw_every=30"],
     "biprop": ["dnn.mask=biprop", "hyper.max_num_epochs=8"],
-    "sampled": ["dnn.mask=sampled", "dnn.init=kaiming_normal", "hyper.learning_rate=100", "hyper.weight_decay=0",
-                "hyper.max_num_epochs=30"],
+    "sampled": ["dnn.mask=sampled", "dnn.init=kaiming_normal", "hyper.learning_rate=400", "hyper.weight_decay=0",
+                "hyper.max_num_epochs=20"],
     "keep_over": ["dnn.keep_over=all", "training.keep_epochs=3"], "ss": ["training.trainer=ss"],
     "lottery": ["training.trainer=lottery", "hyper.max_num_epochs=9"], "adam": ["hyper.optimizer=7", "hyper.learning_rate=0.01"]}
 

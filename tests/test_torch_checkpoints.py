@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 import data
+import tfprune
 import train
 from experiments import REGISTRY
 from tests.conftest import ok, refused
 from tests.torch_nets import Residual, randomised, saved, small, torch
 from tfprune.experiment import UserError
 from tfprune.input import records
+from tfprune.masks.layers import masked_layers
 from tfprune.masks.selection import kept_count
 from tfprune.models import build_model
 from tfprune.overrides import override
@@ -140,6 +142,10 @@ class Command:
 def broken(tmp_path):
     good = saved(conv4(.5), tmp_path / "good.pth").read_bytes()
     yield "truncated", good[:len(good) // 2], "cannot be read as a checkpoint of PyTorch, it is none or it is damaged"
+    torch.save(conv4(.5).state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)  # as the published ones are
+    old = (tmp_path / "old.pth").read_bytes()
+    for length in (20, 24, 60, 300):  # in the midst of a number, too
+        yield f"old{length}", old[:length], "cannot be read as a checkpoint"
     yield "garbage", b"x" * 500, "cannot be read as a checkpoint"
     yield "empty", b"", "cannot be read as a checkpoint"
     nan = conv4(.5)
@@ -280,6 +286,10 @@ def test_evaluates_a_checkpoint_and_writes_nothing(tmp_path, data_dir):
     assert "accuracy" in out and not results.exists()
     assert "only one of them" in refused("train.py", *common, "--pretrained=a.pth", "--resume=a.pth")
     assert "has the net Alexnet_digits; checkpoints can be read of FC, Conv2" in refused("train.py", "--experiment_id=9002", "--resume=a")
+    shared = override(REGISTRY[9016], ["dnn.keep_over=all"])
+    model = TorchStart(Run(shared, results), tmp_path / "a.pth", overwrite=True).read()
+    assert [int(layer.kept) for layer in masked_layers(model)] != [int(layer.kept) for layer in masked_layers(build_model(shared))]
+    assert tfprune.density_report(model).kept.iloc[-1] == 25100, "half of all, under one threshold"
     wrong = saved(small(0, (30, 10, 10), .5, side=8, channels=1), tmp_path / "b.pth")
     assert "linear.0.weight has the shape (30, 64, 1, 1)" in refused("train.py", *common, f"--pretrained={wrong}")
     assert not results.exists()

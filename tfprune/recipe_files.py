@@ -5,6 +5,7 @@ Defaults < the file < flags, as there. A file may hold our settings too, such as
 import dataclasses
 import difflib
 import pathlib
+import re
 
 from tfprune.experiment import GROUPS, Experiment, Hyper, UserError
 from tfprune.overrides import assign
@@ -17,6 +18,7 @@ DEFAULTS = {"arch": "ResNet18", "set": "ImageNet", "optimizer": "sgd", "lr": "0.
 NEEDED = ("conv_type", "bn_type")
 COMMANDS = ("config", "pretrained", "resume", "evaluate")  # not settings of a net: what is done, and with which files
 LARGEST_FILE = 100_000  # bytes
+LONGEST_WORD = 40  # characters of a file's name in that of its run
 
 
 def from_file(path, registry, overrides=()):
@@ -32,6 +34,8 @@ def from_file(path, registry, overrides=()):
     Raises:
       UserError: there is no such file or recipe, or it holds what cannot be understood; it names the file and the key.
     """
+    if not str(path).isprintable():  # no text either where bytes of it are not UTF-8; it stands in messages, config.json and results.csv
+        raise UserError(f"--config={str(path)!r}: a path with characters that cannot be printed; rename the file")
     (flags, assignments), parts = split(overrides), pathlib.PurePath(path).parts
     known = next((e for e in registry.values() if e.recipe and parts[-e.recipe.count("/") - 1:] == tuple(e.recipe.split("/"))), None)
     there = pathlib.Path(path).exists()
@@ -76,8 +80,13 @@ def from_words(content, path, flags=()):
         experiment = assign(blank, [*asked, *assignments])
     except UserError as error:
         raise UserError(f"{path}: {str(error).removeprefix('--set ')}") from None
-    name = f"{pathlib.Path(path).stem}-{experiment.trained_hash()[:8]}_keep={experiment.hyper.keep:g}_seed={seed}"
+    name = f"{_word(pathlib.Path(path).stem)}-{experiment.trained_hash()[:8]}_keep={experiment.hyper.keep:g}_seed={seed}"
     return dataclasses.replace(experiment, name=name), remarks
+
+
+def _word(stem):
+    """A file's name as part of a folder's: TensorFlow takes some characters for patterns, and a folder's name must not be too long."""
+    return re.sub(r"[^\w.-]+", "-", stem)[:LONGEST_WORD]
 
 
 def _sorted(content, path):
@@ -88,7 +97,10 @@ def _sorted(content, path):
             continue
         if isinstance(value, (list, dict)):
             raise UserError(f"{path}: {key}: expected one value")
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+        except ValueError:  # a whole number of thousands of digits, in hexadecimal
+            raise UserError(f"{path}: {key}: its number is too long") from None
         word = ALIASES.get(str(key).replace("-", "_"), str(key).replace("-", "_"))
         if word in COMMANDS:
             raise UserError(f"{path}: {key}: give it on the command line, --{key}={text}")
@@ -110,10 +122,11 @@ def read(path):
     """The mapping in a YAML file; nothing in it is executed. UserError naming the file where it holds none."""
     import yaml
 
-    raw = pathlib.Path(path).read_bytes()
+    with open(path, "rb") as file:
+        raw = file.read(LARGEST_FILE + 1)
     try:
         if len(raw) > LARGEST_FILE:
-            raise UserError(f"{path}: {len(raw)} bytes are no recipe")
+            raise UserError(f"{path}: more than {LARGEST_FILE} bytes are no recipe")
         content = yaml.safe_load(raw.decode())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -78,7 +78,7 @@ class Masked:
 
     def effective_kernel(self, training=False):
         """The kernel under its mask, float32."""
-        if self.cached_kernel is not None and not tf.is_tensor(training) and not training:
+        if self.cached_kernel is not None and not tf.is_tensor(training) and not training and _lasts(self.cached_kernel):
             return self.cached_kernel
         return self.rule.effective(tf.convert_to_tensor(self.kernel_variable()), tf.convert_to_tensor(self.scores), self.kept, training)
 
@@ -110,10 +110,8 @@ class Masked:
         self.kept.assign(np.count_nonzero(mask))
 
     def call(self, inputs, training=False):
-        if _only_shapes():
-            return super().call(inputs)
-        kernel = tf.cast(self.effective_kernel(training), self.compute_dtype)
-        with replaced(self, **{self.KERNEL: kernel}):
+        kernel = self.kernel_variable() if _only_shapes() else self.effective_kernel(training)
+        with replaced(self, **{self.KERNEL: tf.cast(kernel, self.compute_dtype)}):
             return super().call(inputs)
 
     def get_config(self):
@@ -125,6 +123,11 @@ class Masked:
 def _only_shapes():
     """Whether Keras calls a layer for its output's shape alone, as it builds a model: four times as fast without a mask."""
     return not tf.executing_eagerly() and getattr(tf.compat.v1.get_default_graph(), "name", "").endswith("_scratch_graph")
+
+
+def _lasts(cached):
+    """Whether a kernel made before may be used here: one that was computed eagerly would stay in a graph that is traced now, for ever."""
+    return tf.executing_eagerly() or tf.is_symbolic_tensor(cached)
 
 
 class _Depthwise(Masked):

@@ -22,12 +22,17 @@ def write(path, arrays):
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def read(path, names):
-    """The arrays of these names in a file; UserError where it cannot be read, lacks one, or holds pickled objects."""
+def read(path, names, most):
+    """The arrays of these names in a file; UserError where it cannot be read, lacks one, holds pickled objects or unpacks to more than
+    `most` bytes: a few megabytes can hold zeros for all memory."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            if (size := sum(entry.file_size for entry in file.zip.infolist())) > most:
+                raise UserError(f"{path}: damaged, or of another architecture: it unpacks to {size} bytes, {most} are the most")
             return {name: file[name] for name in names}
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UserError:
+        raise
     except DAMAGED:
         raise UserError(f"{path}: damaged, or no file of arrays with the names {', '.join(names)}") from None

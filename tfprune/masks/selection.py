@@ -1,5 +1,6 @@
 """Which of many scores are the largest, exactly so many: in one tensor, by the threshold rule, over several tensors at once."""
 import math
+import numbers
 
 from tfprune.experiment import UserError
 from tfprune.keras import tf
@@ -14,7 +15,7 @@ def kept_count(size, keep):
     Raises:
       UserError: `keep` is no number in [0, 1].
     """
-    if isinstance(keep, str | bool) or not 0 <= keep <= 1:
+    if not _is_share(keep):
         raise UserError(f"keep={keep}: the share of weights that are kept is a number from 0 to 1")
     return size - int((1 - keep) * size)
 
@@ -52,7 +53,7 @@ def threshold_mask(scores, sparsity):
     """
     scores = _scores(scores)
     size = scores.shape.num_elements()
-    if isinstance(sparsity, str | bool) or not 0 <= sparsity <= 1:
+    if not _is_share(sparsity):
         raise UserError(f"sparsity={sparsity}: the share of weights that are removed is a number from 0 to 1")
     if tf.executing_eagerly():
         _refuse_nan(scores)
@@ -87,10 +88,12 @@ def _mask(scores, count, order, widths):
     border, needed, equal, lost = kth_largest([keys], count, order, widths)
     mask = keys >= border
 
-    def exceptional():
+    def of_ties():
         keys = _keys(scores, order)  # again, so that they need not be held for this
-        exact = tf.cast((keys > border) | _first(tf.equal(keys, border), needed), scores.dtype)
-        return tf.where(lost, tf.constant(math.nan, scores.dtype), exact)
+        return tf.cast((keys > border) | _first(tf.equal(keys, border), needed), scores.dtype)
+
+    def exceptional():
+        return tf.cond(lost, lambda: tf.fill(tf.shape(scores), tf.constant(math.nan, scores.dtype)), of_ties)
 
     return tf.cond((equal > needed) | lost, exceptional, lambda: tf.cast(mask, scores.dtype))
 
@@ -139,6 +142,10 @@ def _first(marked, needed):
     number = tf.range(tf.size(so_far))
     lengths = tf.where(number < full, BLOCK, tf.where(number == full, length, 0))
     return marked & tf.reshape(tf.sequence_mask(lengths, BLOCK), [-1])[:tf.size(marked)]
+
+
+def _is_share(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _scores(scores):

@@ -17,6 +17,7 @@ from tfprune.masks.packing import pack_masks, pack_values, unpack_masks, unpack_
 from tfprune.masks.selection import kept_count
 
 FORMAT = "tfprune supermask 1"
+SPARE = 2**28  # bytes that a file may unpack to beyond the model's own size: that of a larger net is still told what it is
 # By name, as files name them: Keras' own way of reading an initialiser imports whatever module a file asks for.
 INITIALISERS = {kind.__name__: kind for kind in (
     KernelInit, *(getattr(keras.initializers, name) for name in (
@@ -51,7 +52,7 @@ def load_supermask(model, path):
       UserError: the file is missing, damaged, no supermask, of another architecture, or draws other weights here than where it was written.
     """
     layers, others = _masked(model), _others(model)
-    header, arrays = _read(path)
+    header, arrays = _read(path, SPARE + sum(variable.shape.num_elements() * variable.dtype.size for variable in model.variables))
     _check_architecture(path, header["model"], _description(model))
     masks = unpack_masks(path, arrays["bits"], arrays["signs"], [layer.scores.shape for layer in layers])
     values = unpack_values(path, arrays["others"], others)
@@ -107,9 +108,9 @@ def _drawn(initialiser, config, kernel):
     return INITIALISERS[initialiser](**config)(kernel.shape, kernel.dtype).numpy()
 
 
-def _read(path):
-    """(header, arrays) of a file."""
-    arrays = npz.read(path, ("header", "bits", "signs", "others"))
+def _read(path, most):
+    """(header, arrays) of a file that unpacks to `most` bytes at most."""
+    arrays = npz.read(path, ("header", "bits", "signs", "others"), most)
     try:
         header = json.loads(arrays["header"].tobytes())
         if header["format"] != FORMAT or any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays.values()):

@@ -1,5 +1,6 @@
 """Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
 from tfprune.experiment import DATASETS, UserError, check_dataset
+from tfprune.models.maskable import scaling_share
 
 
 def check_together(experiment, net):
@@ -46,6 +47,8 @@ def _size(experiment, net):
 
 
 def _masks(experiment, net):
+    if net.maskable:
+        scaling_share(experiment)
     for field, unmasked in (("mask", "none"), ("init", "numbered")):
         value = getattr(experiment.dnn, field)
         if not net.maskable and value != unmasked:

@@ -70,13 +70,19 @@ def kernel_initial(experiment, layer_name):
         return keras.initializers.Zeros()
     if dnn.init == "numbered":
         return kernel_initializer(dnn.init_type, seed)
-    keep = None
-    if dnn.scale_init and dnn.init in SCALED:
-        keep = experiment.hyper.keep if dnn.scale_by == "kept" else 1 - experiment.hyper.keep
-        if not keep > 0:
-            raise UserError(f"hyper.keep={experiment.hyper.keep:g}: dnn.scale_init divides by the share of weights that are "
-                            f"{dnn.scale_by}, which is 0; --set dnn.scale_init=false, or another hyper.keep")
-    return KernelInit(dnn.init, dnn.init_fan, dnn.nonlinearity, keep, seed)
+    return KernelInit(dnn.init, dnn.init_fan, dnn.nonlinearity, scaling_share(experiment), seed)
+
+
+def scaling_share(experiment):
+    """The share of weights by which the initial ones are scaled, or None where they are not; UserError where that is 0."""
+    dnn, keep = experiment.dnn, experiment.hyper.keep
+    if not (dnn.scale_init and dnn.init in SCALED):
+        return None
+    share = keep if dnn.scale_by == "kept" else 1 - keep
+    if not share > 0:
+        raise UserError(f"hyper.keep={keep:g}: dnn.scale_init divides by the share of weights that are {dnn.scale_by}, which is 0; "
+                        "--set dnn.scale_init=false, or another hyper.keep")
+    return share
 
 
 def score_initial(experiment, layer_name):

@@ -45,6 +45,13 @@ def create_slots(optimizer, weights):
         optimizer._create_slots(list(weights))
 
 
+def restart(optimizer):
+    """Lets Adam's correction for the start count from the next update, the first one of other weights: PyTorch counts for each weight."""
+    if isinstance(optimizer, v1.AdamOptimizer):
+        for power, beta in zip(optimizer._get_beta_accumulators(), (optimizer._beta1, optimizer._beta2), strict=True):
+            power.assign(beta)
+
+
 def decayed_gradients(gradients, weights, decayed, decay):
     """The gradients with `decay` * weight added for the weights in `decayed` (a list), as PyTorch's `weight_decay` does.
 

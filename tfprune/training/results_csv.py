@@ -2,7 +2,8 @@
 
 The original appends a row at the end of a run. Here the file is made anew from the done markers of all trainings, so that a process that
 dies loses no row, and a training done again doubles none. "Prune Rate" is the share of weights that is kept, which is what the original's
-layers take it for: as asked for, of sampled masks as counted in the end. "Val" is the validation set, and the test set where the experiment validates on that.
+layers take it for: as asked for, of sampled masks as counted in the end. "Val" is the validation set, and the test set where the
+experiment validates on that.
 """
 import contextlib
 import datetime

@@ -3,6 +3,8 @@ import functools
 import pathlib
 import pickle
 import re
+import struct
+import warnings
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from tfprune.models import torch_names
 
 PREFIX = "module."  # torch.nn.DataParallel puts it before every key
 REFUSED = re.compile(r"GLOBAL (\S+)")  # in what torch says of a file that names something to import
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
+              struct.error)
 SHOWN = 4  # keys in a message
 
 
@@ -55,7 +58,9 @@ class TorchCheckpoint:
         import torch
 
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a damaged file torch also warns, which says no more than the error
+                content = torch.load(self.path, map_location="cpu", weights_only=True)
         except UNREADABLE as error:
             if refused := REFUSED.search(str(error)):
                 raise UserError(f"{self._title}: names {refused[1].rstrip('.')}, code that reading it would run or import; only arrays and "
@@ -117,7 +122,8 @@ class TorchCheckpoint:
         if tuple(tensor.shape) != entry.torch_shape:
             raise UserError(f"{self._title}: {entry.key} has the shape {tuple(tensor.shape)}, that of the net {experiment.dnn.name} of "
                             f"{experiment.title} is {entry.torch_shape}; a net of the same width, images and classes is needed")
-        value = tensor.detach().to_dense().float().numpy() if tensor.is_floating_point() else np.array(np.nan)
+        numbers = tensor.is_floating_point() and tensor.device.type == "cpu"  # a "meta" tensor has none
+        value = tensor.detach().to_dense().float().numpy() if numbers else np.array(np.nan)
         if not np.isfinite(value).all():
             raise UserError(f"{self._title}: {entry.key} holds values that are no finite numbers")
         return entry.as_keras(value)

@@ -59,7 +59,7 @@ class Resumed:
             self.steps = max((int(kept.get("step", 0)) for kept in state["state"].values()), default=0)
             found = [(entry, {slot: _array(kept[word], entry) for word, slot in words.items() if kept[word] is not None})
                      for number, entry in zip(numbers, entries, strict=False) if (kept := state["state"].get(number))]
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError):
             raise UserError(f"{self._title}: its optimizer is not that of {self.experiment.title}, or is of other weights; "
                             "--pretrained starts from its weights alone") from None
         if len(numbers) != len(entries):

@@ -7,6 +7,7 @@ far is counted anew: the file's is of the test images, and the weights that had 
 from tfprune.keras import keras
 from tfprune.models import build_model
 from tfprune.training.origin import check_start, train_from
+from tfprune.training.regimes import Default
 from tfprune.training.torch_checkpoints import TorchCheckpoint
 from tfprune.training.torch_optimizers import Resumed
 
@@ -43,6 +44,7 @@ class TorchStart:
         check_start(self.run, self.overwrite, self)
         keras.backend.clear_session()
         model = self.checkpoint.load_into(build_model(self.run.experiment), self.run.experiment)
+        Default(self.run.experiment, model).refresh()  # one threshold for all layers, where there is such, follows from the scores
         if self.resume:
             Resumed(self.checkpoint, model, self.run.experiment)
         return model

@@ -8,7 +8,7 @@ from tfprune.models import build_training_model, without_auxiliary
 from tfprune.progress import track
 from tfprune.training.evaluate import Evaluator, build_score
 from tfprune.training.losses import build_loss, decayed_weights
-from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients
+from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients, restart
 from tfprune.training.regimes import REGIMES
 from tfprune.training.schedules import Schedule
 from tfprune.training.signals import Termination
@@ -96,6 +96,8 @@ class Trainer:
         self.regime.begin(int(self.epoch))
         if done == 0:
             self.score.reset()
+            if int(self.epoch) == self.regime.masks_from > 0:
+                restart(self.optimizer)
         started = saved = time.monotonic()
         with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
             bar.update(done)

@@ -8,7 +8,8 @@ class IteRand(EdgePopup):
     """Edge-popup that draws each masked-out weight anew with probability `redraw_share` every `redraw_every` updates.
 
     New weights follow the law of the layer's own initialiser. All draws follow from the seed and the update alone, so that a resumed
-    training is the same to the bit. The mask is that of |scores|, as in edge-popup; the original's is that of raw scores.
+    training is the same to the bit. After an update train.py's loop calls `refresh`; with Keras' `fit` a callback has to. The mask is that
+    of |scores|, as in edge-popup; the original's is that of raw scores.
     """
 
     OPTIONS = {"redraw_share": 0.1, "redraw_every": 300}
