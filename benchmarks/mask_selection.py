@@ -63,10 +63,10 @@ def our_mask(scores, count):
 def our_kth(scores, count):
     """The k-th |score|."""
     from tfprune.keras import tf
-    from tfprune.masks.kth import kth_largest, magnitude_keys, passes
+    from tfprune.masks.kth import kth_largest, passes
 
     scores, widths = tf.constant(scores), passes(tf.float32, len(scores), "magnitude")
-    return tf.function(lambda: tf.bitcast(kth_largest([magnitude_keys(scores)], tf.constant(count), "magnitude", widths)[0], tf.float32))
+    return tf.function(lambda: tf.bitcast(kth_largest([scores], tf.constant(count), "magnitude", widths)[0], tf.float32))
 
 
 def tf_sort(scores, count):

@@ -39,11 +39,11 @@ def passes(dtype, size, order):
     return (16, bits - 16) if size >= MANY else (11, 10, bits - 21)
 
 
-def kth_largest(keys, count, order, widths):
+def kth_largest(numbers, count, order, widths):
     """The `count`-th largest key of all.
 
     Args:
-      keys: list of flat tensors of one of `KEYS`.
+      numbers: list of flat tensors, float32 or float64.
       count: int32 scalar, from 0 to how many there are.
       order: which of `KEYS`.
       widths: of `passes`.
@@ -52,16 +52,22 @@ def kth_largest(keys, count, order, widths):
       The key (scalar); how many of those equal to it are among the `count` largest; how many are equal; whether any key is of no
       number.
     """
-    return _by_histograms(keys, count, order, widths) if widths else _by_halving(keys, count, order)
+    return _by_histograms(numbers, count, order, widths) if widths else _by_halving(numbers, count, order)
 
 
-def _by_histograms(keys, count, order, widths):
+def keys_after(earlier, numbers, order):
+    """The keys, computed once `earlier` is, and not shared with others: to hold them meanwhile would take a copy of the numbers."""
+    with tf.control_dependencies([earlier]):
+        return KEYS[order](numbers)
+
+
+def _by_histograms(numbers, count, order, widths):
     """One pass over the keys finds the bin of their highest bits that holds the k-th, the next one the bin within it, and so on."""
-    kind = keys[0].dtype
+    kind = UNSIGNED[numbers[0].dtype]
     low, found = sum(widths), tf.constant(0, kind)
     for number, width in enumerate(widths):
         low -= width
-        bins = tf.add_n([_histogram(part, found if number else None, low, width, order) for part in keys])
+        bins = tf.add_n([_histogram(keys_after(found, part, order), found if number else None, low, width, order) for part in numbers])
         if not number:
             lowest, highest = (int(key) >> low for key in _infinities(kind, order))
             lost = tf.reduce_sum(bins[:lowest]) + tf.reduce_sum(bins[highest + 1:]) > 0
@@ -84,8 +90,9 @@ def _histogram(keys, found, low, width, order):
     return tf.raw_ops.Bincount(arr=small, size=1 << width, weights=tf.constant([], tf.int32))
 
 
-def _by_halving(keys, count, order):
+def _by_halving(numbers, count, order):
     """A bit a pass, by counting."""
+    keys = [KEYS[order](part) for part in numbers]
     kind = keys[0].dtype
 
     def total(holds):

@@ -4,7 +4,7 @@ import numbers
 
 from tfprune.experiment import UserError
 from tfprune.keras import tf
-from tfprune.masks.kth import KEYS, kth_largest, passes
+from tfprune.masks.kth import keys_after, kth_largest, passes
 
 BLOCK = 256  # entries that are counted together where ties are cut; half precision counts exactly up to 2,048
 
@@ -84,12 +84,12 @@ def global_counts(scores, count, order="value"):
 @tf.function(reduce_retracing=True)
 def _mask(scores, count, order, widths):
     """`select`, of flat scores."""
-    keys = _keys(scores, order)
-    border, needed, equal, lost = kth_largest([keys], count, order, widths)
-    mask = keys >= border
+    wide = _wide(scores)
+    border, needed, equal, lost = kth_largest([wide], count, order, widths)
+    mask = keys_after(border, wide, order) >= border
 
     def of_ties():
-        keys = _keys(scores, order)  # again, so that they need not be held for this
+        keys = keys_after(border, wide, order)
         return tf.cast((keys > border) | _first(tf.equal(keys, border), needed), scores.dtype)
 
     def exceptional():
@@ -101,21 +101,21 @@ def _mask(scores, count, order, widths):
 @tf.function(reduce_retracing=True)
 def _reaching(scores, count, widths):
     """`threshold_mask`, of flat scores of which the `count`-th largest is the threshold."""
-    keys = _keys(scores, "value")
-    border, _, _, lost = kth_largest([keys], count, "value", widths)
-    mask = keys >= border
+    wide = _wide(scores)
+    border, _, _, lost = kth_largest([wide], count, "value", widths)
+    mask = keys_after(border, wide, "value") >= border
     return tf.cond(lost, lambda: tf.fill(tf.shape(scores), tf.constant(math.nan, scores.dtype)), lambda: tf.cast(mask, scores.dtype))
 
 
 @tf.function(reduce_retracing=True)
 def _global_counts(scores, count, order, widths):
     """`global_counts`, of flat scores."""
-    keys = [_keys(part, order) for part in scores]
-    border, needed, _, _ = kth_largest(keys, count, order, widths)
-    counts = []
-    for part in keys:
-        of_ties = tf.minimum(needed, tf.reduce_sum(tf.cast(tf.equal(part, border), tf.int32)))
-        counts.append(tf.reduce_sum(tf.cast(part > border, tf.int32)) + of_ties)
+    wide, counts = [_wide(part) for part in scores], []
+    border, needed, _, _ = kth_largest(wide, count, order, widths)
+    for part in wide:
+        keys = keys_after(border, part, order)
+        of_ties = tf.minimum(needed, tf.reduce_sum(tf.cast(tf.equal(keys, border), tf.int32)))
+        counts.append(tf.reduce_sum(tf.cast(keys > border, tf.int32)) + of_ties)
         needed -= of_ties
     return counts
 
@@ -128,8 +128,8 @@ def _passes(scores, order):
     return passes(scores[0].dtype, sum(part.shape.num_elements() for part in scores), order)
 
 
-def _keys(scores, order):
-    return KEYS[order](tf.cast(scores, tf.float32) if scores.dtype.size < 4 else scores)
+def _wide(scores):
+    return tf.cast(scores, tf.float32) if scores.dtype.size < 4 else scores
 
 
 def _first(marked, needed):
