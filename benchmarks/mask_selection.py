@@ -119,32 +119,23 @@ def rise_in_a_process(size):
 
 
 def rise_at_peak(size):
-    """By how many bytes the peak of the resident memory rises while the mask of `size` float32 scores is made."""
-    import numpy as np
-
+    """By how many bytes the peak of what TensorFlow has allocated rises while the mask of `size` float32 scores is made."""
     from tfprune.keras import tf
     from tfprune.masks.selection import select
 
-    for small in (1_000, 2_000):  # two shapes: what is traced then serves all
+    for small in (2_000_000, 2_200_000):  # two shapes: what is traced then serves all
         select(tf.random.normal([small]), small // 2, "magnitude")
-    scores = tf.convert_to_tensor(np.random.default_rng(0).standard_normal(size, dtype=np.float32))
-    before = resident("VmRSS")
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    scores = tf.random.normal([size])
+    before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    tf.config.experimental.reset_memory_stats("CPU:0")
     mask = select(scores, size // 2, "magnitude")
-    rise = resident("VmHWM") - before
     assert mask.shape == scores.shape
-    return rise
-
-
-def resident(what):
-    """Bytes of resident memory: VmRSS now, VmHWM at its peak (Linux)."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{what}:")))
+    return tf.config.experimental.get_memory_info("CPU:0")["peak"] - before
 
 
 if __name__ == "__main__":
     flags.flags.DEFINE_integer("scores", 2_100_000, "how many scores are timed", lower_bound=2)
-    flags.flags.DEFINE_integer("memory_scores", 25_000_000, "the memory is measured with so many and four times as many", lower_bound=1_000)
+    flags.flags.DEFINE_integer("memory_scores", 2_100_000, "the memory is measured with so many and four times as many", lower_bound=1_000)
     flags.flags.DEFINE_integer("repeats", 9, "timings of each", lower_bound=1)
     flags.flags.DEFINE_integer("rise_of", 0, "only print the rise of the memory's peak in bytes, for so many scores", lower_bound=0)
     flags.run(main)
