@@ -3,9 +3,10 @@
     python report.py --experiment_ids=9002-9006         accuracy, prunability and redundancy against width, with growth factors
     python report.py --experiment_ids=9010-9019         accuracy against the share of weights that supermasks keep
     python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
+    python report.py --experiment_ids=9200-9219         accuracy against where along the depth the features are, and an interactive page
 
-PNGs and a table are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
-pkl2csv_robustness.py; those of supermasks only trained, and have figures of redundancy and prunability too where they were exported.
+Tables and figures are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
+pkl2csv_robustness.py; the others only trained, and supermasks have figures of redundancy and prunability too where they were exported.
 """
 import importlib
 import pathlib
@@ -15,7 +16,8 @@ from tfprune import flags
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
-REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks"}
+REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks",
+           "feature_amounts": "tfprune.report.feature_amounts"}
 
 
 def main(positional):

@@ -12,6 +12,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["tfprune", "tfprune.*"]),
+    package_data={"tfprune.report": ["*.css", "*.js"]},
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "tf-keras>=2.18,<2.22",
@@ -34,6 +35,6 @@ setup(
         "torch": ["torch"],
         "notebooks": ["jupyter", "nbclient", "ipykernel"],
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "pytest-xdist", "ruff", "pillow", "nbclient", "ipykernel"],
+        "test": ["pytest", "pytest-xdist", "ruff", "pillow", "nbclient", "ipykernel", "plotly", "playwright"],
     },
 )

@@ -12,7 +12,6 @@ import data
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
 from tfprune.run import asked
-from tfprune.training import results_csv
 
 FLAGS = flags.FLAGS
 
@@ -41,34 +40,43 @@ def main(positional):
             evaluate(run, FLAGS.data_dir, **given)
         return
     for run in runs:
-        execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict)
+        execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict,
+                memory_budget_gb=FLAGS.memory_budget_gb)
 
 
-def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None):
+def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None, memory_budget_gb=None):
     """Trains a run's net, from the checkpoint `pretrained` or on from that of `resume`, unless that is done; returns the done marker.
 
-    A checkpoint of the width study (TensorFlow 1) takes the place of a training.
+    A checkpoint of the width study (TensorFlow 1) takes the place of a training; `memory_budget_gb` is what a training step may take.
     """
+    from tfprune.training.memory_budget import within_memory
     from tfprune.training.origin import check_start, finished_with, train_from
     from tfprune.training.sources import source_of
+    from tfprune.training.summaries import rebuild
 
     records = partial(data.ensure, run.experiment.dataset, data_dir, strict=strict)
     source = source_of(run, pretrained, resume, overwrite)
-    work = source.keep if source else partial(train_from, run, afresh=overwrite) if run.experiment.dnn.name else only_records
+    keep = source.keep if source else partial(train_from, run, afresh=overwrite) if run.experiment.dnn.name else only_records
+    fitting = {}
 
     def prepare():
         if source:
             source.read()
         elif run.experiment.dnn.name:
             check_start(run, overwrite)
+        if run.experiment.dnn.name and (source is None or source.trains):
+            fitting["micro_batch"] = within_memory(run.experiment, memory_budget_gb)
         return records()
+
+    def work(folder):
+        return keep(folder, **fitting)
 
     def remark(marker):
         return finished_with(marker, run, source)
 
     marker = run.execute("train", work, prepare, overwrite=overwrite, dry_run=dry_run, remark=remark)
-    if marker and results_csv.is_listed(run.experiment):
-        results_csv.rebuild(run.results_dir)  # also where it was done before: the process may have died here
+    if marker and not dry_run:
+        rebuild(run)  # also where it was done before: the process may have died here
     return marker
 
 
@@ -96,4 +104,6 @@ if __name__ == "__main__":
                               "begin with, or their folder), taken in place of training; 5000-5111, a .pth, from which training starts")
     flags.flags.DEFINE_string("resume", None, "a .pth of IDs 5000-5111 whose training goes on here: its epoch and optimizer are taken too")
     flags.flags.DEFINE_bool("evaluate", False, "say the figures of the trained net on the validation and the test set, and write nothing")
+    flags.flags.DEFINE_float("memory_budget_gb", None, "GB (1e9 bytes) that a training step may take beyond TensorFlow and the data: "
+                             "fewer of a batch's examples go through the net at once where it takes more; on a GPU, by itself, all it has")
     flags.run(main, REGISTRY)

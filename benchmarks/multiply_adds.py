@@ -1,19 +1,15 @@
-"""How many multiply-adds robustness needs, counted on the graph: every kernel's entries times the positions it is applied to.
+"""How many multiply-adds robustness needs, counted on the graph.
 
 Only convolutions and dense layers count (in an Alexnet, pooling and normalisation are some 3 % more operations on either side).
 """
-import math
-
+from tfprune.models.multiply_adds import of_layer
 from tfprune.units.channels import absorbs, passes
-from tfprune.units.graph import kernels
 from tfprune.units.perturbations import ablated_count, ablates_units, amount_grid
 
 
 def of_operation(graph, op):
     """Multiply-adds of an operation for one example."""
-    layer, names = kernels(op)
-    positions = math.prod(graph.specs[op.outputs[0]].shape[1:-1])
-    return positions * sum(math.prod(getattr(layer, name).shape) for name in names)
+    return of_layer(op.layer, graph.specs[op.inputs[0]].shape, graph.specs[op.outputs[0]].shape)
 
 
 def of_net(graph):

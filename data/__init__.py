@@ -1,31 +1,31 @@
 """Raw data -> TFRecords, a file per source.
 
 A source is a module, or an object such as `cifar.CIFAR10`, with
-  FIELDS                           the `Dataset` fields that decide its records
-  fingerprint(dataset, data_dir)   text that names the raw content, without decoding it
   load(dataset, data_dir)          an object with shape, dtype, label_dtype, num_classes and parts(dataset), such as `splits.Arrays`; one
                                    of encoded images has encoding in place of shape and dtype, such as `imagenet.ImageNet`
-and a line below. Its records are built once for each content and settings, and shared by all experiments.
+and a line in DATASETS, tfprune/experiment.py, which says what its examples are. It may have
+  FIELDS                           the `Dataset` fields that decide its records, where they are not those of `splits.Arrays`
+  fingerprint(dataset, data_dir)   text that names the raw content, without decoding it; without it the arrays are loaded and summed up
+It is the module of its name, unless SOURCES names an object. Its records are built once for each content and settings, and shared by all
+experiments.
 """
 import hashlib
+import importlib
 import json
 import pathlib
 import sys
 
-from data import cifar, digits, imagenet, linear, mnist, records
-from tfprune.experiment import Dataset, UserError
+from data import checks, cifar, mnist, records, splits
+from tfprune.experiment import DATASETS, Dataset, UserError
 from tfprune.files import read_json, writable_folder
 from tfprune.progress import say
 
 SOURCES = {
     "cifar10": cifar.CIFAR10,
-    "digits": digits,
-    "linear": linear,
-    "imagenet": imagenet,
+    "cifar100": cifar.CIFAR100,
     "mnist": mnist.MNIST,
     "fashion_mnist": mnist.FASHION_MNIST,
     "kmnist": mnist.KMNIST,
-    "cifar100": cifar.CIFAR100,
 }
 
 
@@ -44,11 +44,10 @@ def ensure(dataset, data_dir, overwrite=False, strict=False):
     Raises:
       UserError: there is no such source, its raw files are missing or damaged, or the records cannot be written.
     """
-    if dataset.name not in SOURCES:
-        raise UserError(f"--set dataset.name={dataset.name}: no such data source; there are {', '.join(SOURCES)}")
-    source = SOURCES[dataset.name]
-    settings = {field: getattr(dataset, field) for field in source.FIELDS}
-    identity = {"format": records.FORMAT, "name": dataset.name, "content": source.fingerprint(dataset, data_dir), "settings": settings}
+    source = _source(dataset.name)
+    settings = {field: getattr(dataset, field) for field in getattr(source, "FIELDS", splits.FIELDS)}
+    fingerprint = source.fingerprint(dataset, data_dir) if hasattr(source, "fingerprint") else source.load(dataset, data_dir).digest()
+    identity = {"format": records.FORMAT, "name": dataset.name, "content": fingerprint, "settings": settings}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(data_dir) / "tfrecords" / f"{dataset.name}-{digest[:12]}"
     if overwrite or not records.complete(folder):
@@ -58,8 +57,19 @@ def ensure(dataset, data_dir, overwrite=False, strict=False):
     return folder
 
 
+def _source(name):
+    """What reads the data set `name`."""
+    if name in SOURCES:
+        return SOURCES[name]
+    if name not in DATASETS:
+        raise UserError(f"--set dataset.name={name}: no such data set; there are {', '.join(DATASETS)}")
+    return importlib.import_module(f"data.{name}")
+
+
 def _build(source, dataset, data_dir, folder, meta, overwrite, strict):
     raw = source.load(dataset, data_dir)
+    if isinstance(raw, splits.Arrays):
+        checks.check(raw, dataset.name)
     parts = raw.parts(dataset)
     meta |= {key: getattr(raw, key) for key in ("encoding", "shape", "dtype", "label_dtype", "num_classes") if hasattr(raw, key)}
     writable_folder(folder.parent, "--data_dir")

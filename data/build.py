@@ -7,7 +7,7 @@
 from absl import flags
 
 import data
-from tfprune.experiment import Dataset, Experiment, UserError
+from tfprune.experiment import DATASETS, Dataset, Experiment, UserError
 from tfprune.files import read_json
 from tfprune.flags import run
 from tfprune.overrides import override
@@ -19,7 +19,7 @@ MOST_LISTED = 20  # classes
 def main(positional):
     """Builds what the flags ask for and says where it is."""
     if positional:
-        raise UserError(f"argument {positional[0]}: not a flag; name the data set with --dataset={'|'.join(data.SOURCES)}")
+        raise UserError(f"argument {positional[0]}: not a flag; name the data set with --dataset={'|'.join(DATASETS)}")
     foreign = [text for text in FLAGS.set if not text.strip().startswith("dataset.")]
     if foreign:
         raise UserError(f"--set {foreign[0]}: only dataset.FIELD=VALUE decides the records")
@@ -58,7 +58,7 @@ def define_data_flags(data_dir="datasets"):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_enum("dataset", "cifar10", list(data.SOURCES), "data source: " + ", ".join(data.SOURCES))
+    flags.DEFINE_enum("dataset", "cifar10", list(DATASETS), "data set: " + ", ".join(DATASETS))
     flags.DEFINE_multi_string("set", [], "override of a data setting, repeatable: --set dataset.limit=1000")
     flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original: the original's overlapping split")
     flags.DEFINE_bool("strict", False, "refuse unreadable images (imagenet), which are named and left out otherwise")

@@ -1,4 +1,5 @@
 """Which examples train, which validate, which test, and with which labels: index arrays, so that no image is needed to check them."""
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class Arrays:
     def label_dtype(self):
         """Type of the labels, by name."""
         return self.train_labels.dtype.name
+
+    def digest(self):
+        """SHA-256 of the arrays: their shapes, types and values."""
+        total = hashlib.sha256()
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            total.update(f"{array.shape} {array.dtype} ".encode() + np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
 
     def parts(self, dataset):
         """{"train": Part, "val": Part, "test": Part} as a `Dataset` asks for them."""

@@ -13,7 +13,7 @@ from tfprune.overrides import QUIRKS, override
 @pytest.mark.parametrize(("assignment", "value"), [
     ("hyper.batch_size=64", 64), ("hyper.learning_rate=1e-3", 1e-3), ("hyper.learning_rate=1", 1.0), ("dataset.random_labels=true", True),
     ("dataset.shuffle=0", False), ("dataset.resize=tf1", "tf1"), ("measure.kinds=noise,knockout", ("noise", "knockout")),
-    ("dnn.neuron_multiplier=0.125", 0.125), ("dataset.limit=10000", 10000)])
+    ("dnn.neuron_multiplier=0.125", 0.125), ("dnn.features=3, 4,4", (3, 4, 4)), ("dataset.limit=10000", 10000)])
 def test_set_parses_by_the_type_of_the_field(assignment, value):
     group, name = assignment.partition("=")[0].split(".")
     changed = getattr(getattr(override(REGISTRY[2], [assignment]), group), name)
@@ -23,7 +23,8 @@ def test_set_parses_by_the_type_of_the_field(assignment, value):
 @pytest.mark.parametrize("assignment", [
     "hyper.batch_size=abc", "hyper.batch_size=0", "hyper.batch_size=1.5", "hyper.learning_rate=nan", "hyper.learning_rate=inf",
     "hyper.learning_rate=0", "hyper.drop_train=1.5", "dataset.random_labels=maybe", "dataset.resize=cubic", "hyper.optimizer=8",
-    "measure.kinds=", "measure.kinds=noise,noise", "measure.kinds=bogus", "measure.amounts=1"])
+    "measure.kinds=", "measure.kinds=noise,noise", "measure.kinds=bogus", "measure.amounts=1",
+    "dnn.features=", "dnn.features=3,0", "dnn.features=3,x", "dnn.features=1.5", f"dnn.features={2**31}"])
 def test_set_refuses_values_and_says_what_is_accepted(assignment):
     with pytest.raises(UserError, match=f"--set {assignment}: .* takes "):
         override(REGISTRY[2], [assignment])
@@ -48,7 +49,7 @@ def test_what_names_a_run():
     assert override(REGISTRY[0], seed=3).name == "ID0_data_1_seed=3"
 
 
-@pytest.mark.parametrize("experiment_id", [2, 5025])
+@pytest.mark.parametrize("experiment_id", [2, 5025, 6000])
 def test_every_quirk_is_a_field_and_original_switches_all(experiment_id):
     ours = REGISTRY[experiment_id]
     original = override(ours, fidelity="original")

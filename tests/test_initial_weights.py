@@ -39,7 +39,7 @@ def test_golden_deviations(shape):
     for scheme in ("kaiming_normal", "signed_constant", "unsigned_constant", "kaiming_uniform"):
         assert KernelInit(scheme).deviation(shape) == pytest.approx(by_in, abs=6e-7)
         assert KernelInit(scheme, fan="fan_out").deviation(shape) == pytest.approx(by_out, abs=6e-7)
-    for scheme in ("xavier_normal", "xavier_constant"):
+    for scheme in ("xavier_normal", "xavier_uniform", "xavier_constant"):
         assert KernelInit(scheme, fan="fan_out", keep=0.1).deviation(shape) == pytest.approx(xavier, abs=6e-7)
     assert math.sqrt(3) * KernelInit("kaiming_uniform").deviation(shape) == pytest.approx(bound, abs=6e-7)
     assert math.sqrt(3) * KernelInit("standard").deviation(shape) == pytest.approx(standard, abs=6e-7)
@@ -52,7 +52,7 @@ def test_golden_scaled_deviations(scheme, shape):
         assert KernelInit(scheme, keep=keep).deviation(shape) == pytest.approx(expected, abs=6e-7)
 
 
-@pytest.mark.parametrize("scheme", ["kaiming_uniform", "xavier_normal", "xavier_constant", "standard"])
+@pytest.mark.parametrize("scheme", ["kaiming_uniform", "xavier_normal", "xavier_uniform", "xavier_constant", "standard"])
 def test_schemes_that_take_no_notice_of_keep(scheme):
     np.testing.assert_array_equal(drawn(scheme, keep=0.1), drawn(scheme))
 
@@ -75,7 +75,7 @@ def test_normals_are_not_truncated(scheme):
     assert (scaled > 2).mean() == pytest.approx(0.0455, abs=0.003)
 
 
-@pytest.mark.parametrize("scheme", ["kaiming_uniform", "standard"])
+@pytest.mark.parametrize("scheme", ["kaiming_uniform", "xavier_uniform", "standard"])
 def test_uniforms_fill_their_bounds(scheme):
     weights, bound = drawn(scheme), math.sqrt(3) * KernelInit(scheme).deviation(LARGE)
     assert 0.9999 * bound < np.abs(weights).max() <= bound * (1 + 1e-6)

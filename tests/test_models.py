@@ -42,6 +42,7 @@ TABLE = {
     "ResNet18_v15": override(REGISTRY[5000], TINY), "ResNet50_v15": override(REGISTRY[5007], TINY),
     "ResNet101_v15": override(REGISTRY[5005], [*TINY, *DENSE]), "WideResNet50_2": override(REGISTRY[5002], TINY),
     "WideResNet101_2": override(REGISTRY[5011], [*TINY, *DENSE]),
+    "VGG": override(REGISTRY[6376], ["dnn.neuron_multiplier=0.05", "dnn.residual=true"]),
 }
 
 

@@ -26,7 +26,7 @@ RESNET = ["dnn.name=ResNet_cifar", "training.schedule=resnet_cifar", "training.k
 
 def rates(schedule, *updates):
     """The rates after so many updates."""
-    return [schedule.at(*divmod(done, schedule.updates_per_epoch))[0] for done in updates]
+    return [schedule.rate(*divmod(done, schedule.updates_per_epoch)) for done in updates]
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------------------
@@ -34,14 +34,14 @@ def rates(schedule, *updates):
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, .01), (1, .0095), (10, .00598737), (100, 5.92053e-5), (499, 7.65736e-14)])
 def test_learning_rate_decays(epoch, rate):  # G13
-    assert Schedule(REGISTRY[2]).at(epoch)[0] == pytest.approx(rate, rel=1e-5)
+    assert Schedule(REGISTRY[2]).rate(epoch) == pytest.approx(rate, rel=1e-5)
 
 
 def test_adaptive_optimisers_and_the_original_rates():
     adam, rmsprop = (override(REGISTRY[2], [f"hyper.optimizer={code}", "hyper.learning_rate=0.1"]) for code in (2, 5))
-    assert Schedule(adam).at(0)[0] == pytest.approx(.01) and Schedule(adam).at(1)[0] == pytest.approx(.0095)
+    assert Schedule(adam).rate(0) == pytest.approx(.01) and Schedule(adam).rate(1) == pytest.approx(.0095)
     as_original = [override(e, ["training.learning_rates=original"]) for e in (adam, rmsprop, REGISTRY[2])]
-    assert [Schedule(e).at(3)[0] for e in as_original] == pytest.approx([1e-3, .01, .01 * .95**3])
+    assert [Schedule(e).rate(3) for e in as_original] == pytest.approx([1e-3, .01, .01 * .95**3])
 
 
 def test_cifar_resnets_fall_after_91_and_136_epochs_and_end_after_182():
@@ -81,25 +81,23 @@ def test_the_rate_is_that_of_the_batch_there_is():
     experiment = override(REGISTRY[9002], ["training.schedule=resnet_imagenet", "hyper.batch_size=8192"])
     rng = np.random.default_rng(0)
     trainer = Trainer(experiment, Split(rng.integers(256, size=(64, 8, 8, 1), dtype=np.uint8), rng.integers(10, size=64), 10))
-    assert trainer.schedule.at(5)[0] == pytest.approx(.01 * 64 / 256)
+    assert trainer.schedule.rate(5) == pytest.approx(.01 * 64 / 256)
 
 
 @pytest.mark.parametrize(("experiment_id", "settings", "updates"), [
     (2, [], 7), (217, [], 3), (217, ["training.learning_rates=original"], 371), (4000, ["hyper.batch_size=512"], 4)])
-def test_a_rate_holds_for_as_long_as_the_schedule_says(experiment_id, settings, updates):
+def test_the_rates_of_many_updates_are_those_of_each(experiment_id, settings, updates):
     schedule = Schedule(override(REGISTRY[experiment_id], settings), updates_per_epoch=updates)
     for epoch in (0, 4, 5, 29, 30, 90, 91, 95, 96, 135, 136, 143, 191):
-        for step in range(updates):
-            rate, count = schedule.at(epoch, step)
-            ahead = [schedule.at(epoch, later)[0] for later in range(step, min(updates, step + count))]
-            assert count >= 1 and set(ahead) == {rate}
+        each = [schedule.rate(epoch, step) for step in range(updates)]
+        assert schedule.rates(epoch, 0, updates) == each and schedule.rates(epoch, 2, updates - 2) == each[2:]
 
 
 def test_time_steps_end_before_the_end():
     ends = {number: Schedule(REGISTRY[number]).epochs for number in (4018, 4019, 4024, 4029, 4034)}
     assert ends == {4018: 90, 4019: 82, 4024: 84, 4029: 86, 4034: 88}
     assert Schedule(REGISTRY[4019]).reason == "82 of 90 epochs done (dnn.time_step=8)"
-    at_60 = [Schedule(REGISTRY[number], 10).at(60)[0] for number in (4000, 4019)]
+    at_60 = [Schedule(REGISTRY[number], 10).rate(60) for number in (4000, 4019)]
     assert at_60[0] == at_60[1], "the same schedule"
     assert Schedule(override(REGISTRY[217], ["dnn.time_step=6"])).epochs == 176, "of 182, not of 500"
     with pytest.raises(UserError, match="dnn.time_step=90: training ends after 90 epochs"):

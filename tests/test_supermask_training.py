@@ -139,10 +139,10 @@ def test_resuming_gives_the_same_bits(tmp_path, data_dir, monkeypatch, settings)
     whole, _ = trained(tmp_path / "a", data_dir, *settings)
     updates = iter(range(1000))
 
-    def dying(self, batches, count, update=Trainer.update):
+    def dying(self, batches, rates, update=Trainer.update):
         if next(updates) == 3:
             raise KeyboardInterrupt
-        update(self, batches, tf.minimum(count, 2))
+        update(self, batches, rates[:2])
 
     with monkeypatch.context() as patch:  # two updates, a save, two updates, a save, ... and death in the fourth call
         patch.setattr("tfprune.training.trainer.SAVE_SECONDS", -1)

@@ -226,7 +226,7 @@ def test_an_interrupted_one_goes_on_from_where_it_was_and_from_nothing_else(tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("tfprune.training.train._reason_to_stop", stop)
+        patch.setattr("tfprune.training.train.reason_to_stop", stop)
         train.execute(run, data_dir, path)
     with pytest.raises(UserError, match=r"b\.pth: .* is being trained from the weights of .*a\.pth; --overwrite"):
         train.execute(run, data_dir, second)

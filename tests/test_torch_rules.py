@@ -82,8 +82,8 @@ def test_adam_is_that_of_torch():
 
 
 def test_adam_of_torch_takes_the_full_rate():
-    assert Schedule(experiment({"optimizer": 7, "learning_rate": 3e-4}, {"schedule": "constant"})).at(0)[0] == 3e-4
-    assert Schedule(experiment({"optimizer": 2, "learning_rate": 3e-4}, {"schedule": "constant"})).at(0)[0] == pytest.approx(3e-5)
+    assert Schedule(experiment({"optimizer": 7, "learning_rate": 3e-4}, {"schedule": "constant"})).rate(0) == 3e-4
+    assert Schedule(experiment({"optimizer": 2, "learning_rate": 3e-4}, {"schedule": "constant"})).rate(0) == pytest.approx(3e-5)
 
 
 @pytest.mark.parametrize(("schedule", "rate", "warm_up", "golden"), [
@@ -92,20 +92,20 @@ def test_adam_of_torch_takes_the_full_rate():
     ("constant", .1, 4, {0: .025, 1: .05, 2: .075, 3: .1, 4: .1, 99: .1})])
 def test_schedules(schedule, rate, warm_up, golden):
     ours = Schedule(experiment({"learning_rate": rate, "max_num_epochs": 100}, {"schedule": schedule, "warm_up": warm_up}), 7)
-    assert [ours.at(epoch)[0] for epoch in golden] == pytest.approx(list(golden.values()), rel=1e-5)
-    assert ours.at(3, 5) == ours.at(3) == (ours.at(3)[0], 7), "one rate an epoch"
+    assert [ours.rate(epoch) for epoch in golden] == pytest.approx(list(golden.values()), rel=1e-5)
+    assert ours.rates(3, 0, 7) == [ours.rate(3)] * 7, "one rate an epoch"
     assert (ours.epochs, ours.reason) == (100, "all 100 epochs done")
 
 
 def test_multistep_is_the_width_study_s_decay():
     ours = Schedule(experiment({"learning_rate": .1, "num_epochs_per_decay": 30, "learning_rate_factor_per_decay": .1}))
-    assert [ours.at(epoch)[0] for epoch in (0, 29, 30, 59, 60, 90)] == pytest.approx([.1, .1, .01, .01, .001, .0001])
+    assert [ours.rate(epoch) for epoch in (0, 29, 30, 59, 60, 90)] == pytest.approx([.1, .1, .01, .01, .001, .0001])
 
 
 @pytest.mark.parametrize(("epochs", "warm_up"), [(0, 0), (1, 0), (5, 5), (3, 5)])
 def test_schedules_without_epochs_after_the_warm_up(epochs, warm_up):
     ours = Schedule(experiment({"learning_rate": .1, "max_num_epochs": epochs}, {"schedule": "cosine", "warm_up": warm_up}))
-    assert all(0 <= ours.at(epoch)[0] <= .1 for epoch in range(epochs + 1))
+    assert all(0 <= ours.rate(epoch) <= .1 for epoch in range(epochs + 1))
 
 
 def test_label_smoothing():

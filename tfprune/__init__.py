@@ -21,6 +21,7 @@ _FACE = {
     "density_report": "tfprune.masks.density",
     "save_supermask": "tfprune.masks.supermask",
     "load_supermask": "tfprune.masks.supermask",
+    "feature_families": "tfprune.families",
     "UserError": "tfprune.experiment",
     "override": "tfprune.overrides",
 }

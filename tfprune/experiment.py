@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 # The rules of tfprune/masks/rules, and the initial weights of tfprune/masks/initial.py.
 MASKS = ("edge_popup", "sampled", "fixed", "signed", "dnw", "random", "iterand", "biprop")
-INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_constant", "xavier_normal", "xavier_constant", "standard",
-         "pretrained")
+INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_constant", "xavier_normal", "xavier_uniform",
+         "xavier_constant", "standard", "pretrained")
 # Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
 # How examples are prepared: images in memory (vectors there take "none" only), and images that are decoded as they are read.
-IN_MEMORY = ("crop", "pad", "none", "normalise", "resized_crop")
+IN_MEMORY = ("crop", "pad", "none", "normalise", "resized_crop", "patch")
 ENCODED = ("resnet", "inception", "torchvision")
 
 
@@ -55,9 +55,12 @@ class UserError(ValueError):
     """Something the user asked for cannot be done; the message is one line that says what is accepted instead."""
 
 
-def setting(default, choices=None, low=None, high=None, above=None):
-    """A field of a settings group, with the values that `--set` accepts: `choices`, or low <= value <= high, value > above."""
-    return field(default=default, metadata={"choices": choices, "low": low, "high": high, "above": above})
+def setting(default, choices=None, low=None, high=None, above=None, each=str):
+    """A field of a settings group, with the values that `--set` accepts: `choices`, or low <= value <= high, value > above.
+
+    Of a tuple these are the values of its members, which are of the type `each`.
+    """
+    return field(default=default, metadata={"choices": choices, "low": low, "high": high, "above": above, "each": each})
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,16 @@ class Dataset:
     split: str = setting("clean", choices=("clean", "accumulated"))
     shuffle: bool = setting(True)
     preprocessing: str = setting("crop", choices=IN_MEMORY + ENCODED)
-    resize: str = setting("half_pixel", choices=("half_pixel", "tf1"))
+    resize: str = setting("half_pixel", choices=("half_pixel", "tf1", "pil"))
     dimension: int = setting(10, low=1)  # the next five: the random-teacher sets (`linear`) only
     num_train: int = setting(1000, low=1)
     num_test: int = setting(1000, low=1)
     teacher_width: int = setting(32, low=1)
     regression: bool = setting(False)
+    # Images are normalised by each channel's mean and deviation, left from 0 to 1, or each has its own contrast taken out.
+    scaling: str = setting("normalise", choices=("normalise", "unit", "contrast"))
+    statistics: str = setting("own", choices=("own", "feature_amounts"))  # means and deviations: DATASETS', or as that study has them
+    three_channels: bool = setting(False)  # grey images are given to the net as three equal channels
     background: bool = setting(True)  # imagenet: class 0 is the background, which no image shows; without it 1,000 classes from 0
 
 
@@ -106,6 +113,14 @@ class DNN:
     score_constant: float = setting(0.0)  # of "constant"
     normalisation: str = setting("affine", choices=("affine", "plain"))  # batch normalisation with scale and offset, or without
     sampled_evaluation: str = setting("threshold", choices=("threshold", "sample"))  # how the rule "sampled" masks when it is measured
+    # VGG: its depth, and the skew normal distribution of its features over the layers (tfprune/families.py); scale 0 is the plain VGG.
+    depth: int = setting(16, low=1)
+    location: float = setting(0.0)
+    scale: float = setting(0.0, low=0)
+    shape: float = setting(0.0, low=-1000, high=1000)
+    features: tuple = setting((), each=int, low=1)  # of each layer, in place of the distribution's
+    residual: bool = setting(False)  # skip connections
+    norm_epsilon: float = setting(1e-5, low=0)  # of batch normalisation; 0: none, and no bias in its place
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,9 @@ class Hyper:
     # momentum, SGD, Adam, Adagrad, proximal Adagrad, RMSProp, FTRL; 7 is Adam as PyTorch has it, at the full rate
     optimizer: int = setting(0, choices=tuple(range(8)))
     nesterov: bool = setting(False)
+    restart_epochs: int = setting(10, low=1)  # of training.schedule=warm_restarts: length of the first cycle, ...
+    restart_growth: int = setting(2, low=1)  # ... how many times longer each is than the one before, ...
+    least_rate: float = setting(1e-5, low=0)  # ... and the rate towards which it falls
     keep: float = setting(0.5, low=0, high=1)  # share of a masked layer's weights that its mask keeps
     score_penalty: float = setting(1e-8, low=0)  # of training.trainer=ss: times the sum of sigmoid(score)
     redraw_share: float = setting(0.1, low=0, high=1)  # of the rule "iterand": of the masked-out weights, every `redraw_every` updates
@@ -143,7 +161,9 @@ class Training:
     learning_rates: str = setting("corrected", choices=("corrected", "original"))
     decayed_kernels: str = setting("all", choices=("all", "hidden_dense"))
     mse: str = setting("per_example", choices=("per_example", "broadcast"))
-    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant"))  # of the learning rate
+    # of the learning rate
+    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant", "warm_restarts"))
+    restarts: str = setting("prompt", choices=("prompt", "late"))  # of "warm_restarts": with a cycle's first update, or its second
     keep: str = setting("best", choices=("best", "last"))  # which epoch's weights; "last" never stops early
     # "trainables": biases, scores and normalisation too; "without_norm": all of these but normalisation
     weight_decay_on: str = setting("kernels", choices=("kernels", "trainables", "without_norm"))
@@ -155,6 +175,10 @@ class Training:
     keep_epochs: int = setting(0, low=0)  # the share kept falls from all to hyper.keep over so many epochs
     validate_on: str = setting("val", choices=("val", "test"))  # the set by which the best epoch is chosen
     save_every: int = setting(0, low=0)  # epochs between checkpoints that are never removed; 0: none
+    # What an epoch does with examples that fill no batch: leaves them out, takes them as a smaller batch, or gives that less weight.
+    last_batch: str = setting("drop", choices=("drop", "keep", "scale"))
+    give_up_after: int = setting(0, low=0)  # epochs after which a net is given up that guesses less than twice as well as chance; 0: none
+    micro_batch: int = setting(0, low=0)  # examples that go through the net at once, gradients being summed; 0: as many as fit
     top_5: bool = setting(False)  # counted too where there are no more than ten classes
 
 
@@ -203,6 +227,11 @@ class Experiment:
         """What it is called in a line of progress: `ID 5`; its name where it has no ID."""
         return self.name if self.id < 0 else f"ID {self.id}"
 
+    @property
+    def like_hidden_networks(self):
+        """Is it trained as allenai/hidden-networks does: by a recipe of that kind, or under a mask?"""
+        return bool(self.recipe) or self.dnn.mask != "none"
+
     def settings(self):
         """All settings as a JSON-ready dictionary: the content of config.json."""
         values = dataclasses.asdict(self)
@@ -238,15 +267,10 @@ def classes(dataset):
     return examples.classes - (examples.encoded and not dataset.background)
 
 
-def check_dataset(dataset):
-    """UserError where settings of a `Dataset` do not fit the kind of its examples."""
-    examples = DATASETS[dataset.name]
-    kind, fit = (("vectors", ("none",)) if examples.side is None
-                 else ("files of images", ENCODED) if examples.encoded else ("images", IN_MEMORY))
-    if dataset.preprocessing not in fit:
-        raise UserError(f"--set dataset.preprocessing={dataset.preprocessing}: {dataset.name} has {kind}, which take {' or '.join(fit)}")
-    if not (dataset.background or examples.encoded):
-        raise UserError(f"--set dataset.background=false: {dataset.name} has no class for the background; only imagenet has")
+def channels(dataset):
+    """How many channels a prepared image of this `Dataset` has; None for vectors."""
+    own = DATASETS[dataset.name].channels
+    return 3 if own == 1 and dataset.three_channels else own
 
 
 def derive_seed(seed, *purpose):

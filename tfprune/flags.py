@@ -4,7 +4,7 @@ import sys
 
 from absl import flags
 
-from tfprune import recipe_files, recipe_flags
+from tfprune import flags_of_families, recipe_files, recipe_flags
 from tfprune.experiment import UserError
 from tfprune.overrides import override
 from tfprune.progress import say
@@ -15,7 +15,8 @@ FLAGS = flags.FLAGS
 def define(results_dir, data_dir):
     """Defines the shared flags; a script calls it once, before `run`."""
     flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too: train.py 3")
-    flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002")
+    flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002; feature amounts' old flags work too, "
+                        "such as --dataset=MNIST; without an ID they mean its sweep: --vgg-depth=16 (docs/feature_amounts.md)")
     flags.DEFINE_string("config", None, "a recipe (YAML) of allenai/hidden-networks or your own, in place of an ID; the flags of "
                         "its main.py work too, such as --prune-rate=0.3, and override any experiment's settings (docs/recipes.md)")
     flags.DEFINE_string("results_dir", results_dir, "folder of the results")
@@ -94,15 +95,15 @@ def experiments(registry, positional=(), more=()):
     Raises:
       UserError: none or more than one way of naming them was used, an ID is unknown, or an override is not accepted.
     """
-    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids), ("--config", FLAGS.config),
-             ("argument", " ".join(positional) or None)]
-    given = [(flag, text) for flag, text in asked if text is not None]
-    if len(given) != 1:
+    overrides = [*FLAGS.set, *more]
+    words, _ = recipe_flags.split(overrides)
+    given = named(positional)
+    if len(given) > 1 or not (given or flags_of_families.asked_for(words)):
         problem = "give one of" if not given else "give only one of"
         raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, --config=FILE, or a bare ID; "
                         "`python experiments.py --list` lists them")
-    overrides = [*FLAGS.set, *more]
-    chosen, remarks = _named(registry, *given[0], overrides)
+    chosen, remarks = _named(registry, *given[0], overrides) if given else flags_of_families.family(registry, words)
+    chosen = _rest(chosen, words)
     assignments, others = recipe_flags.variants(chosen, overrides)
     streaming = ["measure.streaming=true"] if FLAGS.streaming else []
     changed = [override(experiment, each + streaming, FLAGS.seed, FLAGS.fidelity)
@@ -110,6 +111,22 @@ def experiments(registry, positional=(), more=()):
     for remark in dict.fromkeys(remarks + others):
         say(remark)
     return changed
+
+
+def named(positional=()):
+    """[(flag, its value)] of all that name experiments on the command line: one where it is right; none may still mean a sweep."""
+    asked = [("--experiment_id", FLAGS.experiment_id), ("--experiment_ids", FLAGS.experiment_ids), ("--config", FLAGS.config),
+             ("argument", " ".join(positional) or None)]
+    return [(flag, text) for flag, text in asked if text is not None]
+
+
+def _rest(chosen, words):
+    """The experiments that --resume-model-id leaves; the process ends, as having done all, where it leaves none."""
+    rest = flags_of_families.resumed(chosen, words)
+    if not rest:
+        say(f"--resume-model-id={words[flags_of_families.RESUME]}: all {len(chosen)} experiments asked for come before; nothing to do")
+        sys.exit(0)
+    return rest
 
 
 def _named(registry, flag, text, overrides):

@@ -16,6 +16,9 @@ QUIRKS = {
     "hidden_networks": {
         "dataset.proportion_training_set": "1", "training.validate_on": "test", "training.lottery_start": "empty",
         "dnn.scale_by": "removed", "dnn.sampled_evaluation": "sample"},
+    "feature_amounts": {
+        "dataset.proportion_training_set": "1", "training.validate_on": "test", "training.restarts": "late", "training.last_batch": "scale",
+        "dataset.resize": "pil", "dataset.statistics": "feature_amounts", "dataset.three_channels": "true"},
 }
 # Of the width study's train.py alone: nets with a schedule of their own were trained by other scripts.
 QUIRKS_OF_DECAY = ("dataset.shuffle", "training.evaluate", "training.decayed_kernels")
@@ -80,8 +83,10 @@ def _parse(text, spec):
         value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
         accepted = value is not None
     elif spec.type is tuple:
-        value = tuple(part.strip() for part in text.split(","))
-        accepted = set(value) <= set(limits["choices"]) and len(set(value)) == len(value)
+        value = tuple(limits["each"](part.strip()) for part in text.split(","))
+        words = limits["each"] is str
+        accepted = len(set(value)) == len(value) if words else all(part < LARGEST[limits["each"]] for part in value)
+        accepted = accepted and all(_within(part, **limits) for part in value)
     else:
         value = spec.type(text)
         accepted = (spec.type is str or abs(value) < LARGEST[spec.type]) and _within(value, **limits)
@@ -90,7 +95,7 @@ def _parse(text, spec):
     return value
 
 
-def _within(value, choices, low, high, above):
+def _within(value, choices, low, high, above, each):
     return ((choices is None or value in choices) and (low is None or value >= low)
             and (high is None or value <= high) and (above is None or value > above))
 
@@ -100,9 +105,10 @@ def _accepted(spec):
     limits = spec.metadata
     if spec.type is bool:
         return "true or false"
+    many = spec.type is tuple
     if limits["choices"] is not None:
-        one_of = "one or more, comma-separated, of" if spec.type is tuple else "one of"
+        one_of = "one or more, comma-separated, of" if many else "one of"
         return f"{one_of} {', '.join(map(str, limits['choices']))}"
     bounds = [f"{sign} {limits[key]}" for key, sign in (("low", ">="), ("above", ">"), ("high", "<=")) if limits[key] is not None]
-    kind = {int: "a whole number", float: "a number", str: "a word"}[spec.type]
-    return " ".join([kind, " and ".join(bounds)]).strip()
+    kinds = {int: "whole numbers, comma-separated,"} if many else {int: "a whole number", float: "a number", str: "a word"}
+    return " ".join([kinds[limits["each"] if many else spec.type], " and ".join(bounds)]).strip()

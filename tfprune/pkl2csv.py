@@ -5,9 +5,11 @@ import pathlib
 
 from absl import flags
 
-from tfprune import files
+from tfprune import files, flags_of_families
 from tfprune.experiment import GROUPS, Experiment, UserError
+from tfprune.flags import named
 from tfprune.progress import say
+from tfprune.recipe_flags import split
 from tfprune.run import STAGES, asked, standing
 
 FLAGS = flags.FLAGS
@@ -27,7 +29,7 @@ def export(kind, registry, positional=()):
       positional: arguments that are not flags.
     """
     stage = f"get_{kind}"
-    if FLAGS.run_dir is None and FLAGS.experiment_id is None and FLAGS.experiment_ids is None and FLAGS.config is None and not positional:
+    if FLAGS.run_dir is None and not named(positional) and not flags_of_families.asked_for(split(FLAGS.set)[0]):
         if FLAGS.set or FLAGS.seed is not None or FLAGS.streaming or FLAGS.fidelity != "corrected":
             raise UserError("--set, --seed, --fidelity and --streaming go with --experiment_id; without one every measured run is exported")
         sources = list(_measured(kind))

@@ -64,7 +64,7 @@ def from_words(content, path, flags=()):
 
     It is named after its file and what it sets, so that two files of one name are two runs.
     """
-    (words, assignments, seed), flags = _sorted(content, path), dict(flags)
+    (words, assignments, seed), flags = _sorted(content, path), {key: text for key, text in dict(flags).items() if key in (*WORDS, *UNUSED)}
     if words.get("prune_rate", "").startswith("-"):  # it asks for the flag
         del words["prune_rate"]
     words = DEFAULTS | words | flags

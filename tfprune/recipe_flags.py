@@ -1,9 +1,15 @@
-"""The flags of allenai/hidden-networks' main.py: before the command line is parsed, they become overrides.
+"""The flags of two originals' main.py: before the command line is parsed, they become overrides.
 
-`--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py.
+`--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py, for
+allenai/hidden-networks, and in tfprune/flags_of_families.py, for Rethinking_CNN_Layerwise_Feature_Amounts.
 """
+from tfprune import flags_of_families, recipe_words
 from tfprune.experiment import GROUPS, UserError
-from tfprune.recipe_words import ALIASES, NO_RATE, UNUSED, UNUSED_SWITCHES, WORDS, apply
+from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply
+
+WORDS = recipe_words.WORDS | flags_of_families.WORDS
+ALIASES = recipe_words.ALIASES | flags_of_families.ALIASES
+TRUTHS = ("true", "false")  # in any case; after a switch, which may stand alone: any other word there is of something else
 
 
 def arguments(argv):
@@ -18,13 +24,14 @@ def arguments(argv):
         name, equals, value = token.lstrip("-").partition("=")
         key = name.replace("-", "_")
         key = ALIASES.get(key, key)
-        if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED):
+        if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED, "p"):
             result.append("--evaluate" if token == "-e" else token)
             if token == "--":
                 return result + rest
             continue
         if key in UNUSED_SWITCHES or (key in WORDS and WORDS[key].switch):
-            value = value if equals else "true"
+            value = value if equals else rest.pop(0) if rest and rest[0].lower() in TRUTHS else "true"
+            value = value.lower() if value.lower() in TRUTHS else value
         elif not equals:
             if not rest or rest[0].startswith("--"):
                 raise UserError(f"{token}: needs a value")
@@ -48,22 +55,22 @@ def variants(chosen, overrides):
 
     Args:
       chosen: experiments.
-      overrides: the values of all `--set`: assignments to settings, which win, and words of the original.
+      overrides: the values of all `--set`: assignments to settings, which win, and words of the originals.
 
     Returns (a list of assignments for each experiment, remarks for the user).
     """
     words, assignments = split(overrides)
-    applied = [apply(words, experiment) for experiment in chosen]
+    applied = [apply(flags_of_families.spelled_out(words, experiment.study), experiment, vocabulary=WORDS) for experiment in chosen]
     remarks = [remark for _, each in applied for remark in each if not (remark == NO_RATE and sets_keep(assignments))]
-    return [asked + assignments for asked, _ in applied], remarks
+    return [asked + assignments for asked, _ in applied], flags_of_families.remarks(words) + remarks
 
 
 def split(overrides):
-    """({word: value} of the original's words, the last one of each; the assignments to settings) among the values of all `--set`."""
+    """({word: value} of the originals' words, the last one of each; the assignments to settings) among the values of all `--set`."""
     words, assignments = {}, []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if equals and key in (*WORDS, *UNUSED):
+        if equals and key in (*WORDS, *UNUSED, "p"):
             words[key] = value
         else:
             assignments.append(text)

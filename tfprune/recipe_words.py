@@ -16,9 +16,11 @@ def renamed(setting, values):
 
 @dataclass(frozen=True)
 class Word:
-    """What a word sets: the field that takes its value, or assignments for each value that it may have; `also` with any of them."""
+    """What a word sets: the field that takes its value (`too` is another one), or assignments for each value that it may have; `also` with
+    any of them."""
 
     setting: str = ""
+    too: str = ""
     values: dict = field(default_factory=dict)
     also: tuple = ()
     switch: bool = False  # stands alone on a command line
@@ -29,7 +31,7 @@ class Word:
             if text not in self.values:
                 raise ValueError("takes one of " + ", ".join(self.values))
             return [*self.values[text], *self.also]
-        return [f"{self.setting}={text}", *self.also]
+        return [f"{setting}={text}" for setting in (self.setting, self.too) if setting] + list(self.also)
 
 
 def _set(name, side, augmented, crop, preprocessing="normalise", background=True, training=0.95):
@@ -40,7 +42,7 @@ def _set(name, side, augmented, crop, preprocessing="normalise", background=True
 
 TORCH_ADAM = 7  # of hyper.optimizer
 _NETS = ("FC", "Conv2", "Conv4", "Conv6", "Conv8", "Conv4Wide", "Conv6Wide", "cResNet18", "cResNet50", "cResNet101", "WideResNet50_2",
-         "WideResNet101_2")
+         "WideResNet101_2", "VGG")
 # The order is that in which they take effect.
 WORDS = {
     "arch": Word(values=renamed("dnn.name", {name: name for name in _NETS} | {f"ResNet{n}": f"ResNet{n}_v15" for n in (18, 50, 101)})),
@@ -96,13 +98,14 @@ def by_flag(key, text):
     return f"--{key.replace('_', '-')}={text}"
 
 
-def apply(words, experiment, written=by_flag):
+def apply(words, experiment, written=by_flag, vocabulary=WORDS):
     """What words ask for on top of an experiment.
 
     Args:
       words: {word: value as text}.
       experiment: an `Experiment`.
       written: of a word and its value, how the user wrote it, for messages.
+      vocabulary: {word: `Word`} in the order of their effect.
 
     Returns (assignments as `--set` takes them, remarks for the user, each one line).
 
@@ -113,8 +116,8 @@ def apply(words, experiment, written=by_flag):
     if words.get("save_every") == "-1":
         words = words | {"save_every": "0"}
     asked = []
-    for key in (key for key in WORDS if key in words):
-        assignments = _checked(key, words[key], experiment, written)
+    for key in (key for key in vocabulary if key in words):
+        assignments = _checked(vocabulary[key], key, words[key], experiment, written)
         asked += [] if key == "prune_rate" else assignments
     changed = assign(experiment, asked)
     if changed.hyper.optimizer == TORCH_ADAM and {"optimizer", "weight_decay"} & set(words):
@@ -125,10 +128,10 @@ def apply(words, experiment, written=by_flag):
     return asked + keep, remarks + remark
 
 
-def _checked(key, text, experiment, written):
+def _checked(word, key, text, experiment, written):
     """The assignments of one word."""
     try:
-        assignments = WORDS[key].assignments(text)
+        assignments = word.assignments(text)
         assign(experiment, assignments)
     except UserError as error:  # it names the field; the user wrote the word
         raise UserError(f"{written(key, text)}: takes {str(error).partition(' takes ')[2]}") from None

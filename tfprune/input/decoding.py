@@ -9,10 +9,25 @@ PREFETCH = 4  # batches made ahead, at most
 PREFETCH_BYTES = 2**30  # a batch of 4,096 ImageNet images takes 2.3 GiB
 
 
-def training(plans, split, dataset, hyper):
-    """The batches that `plans` (of `plan.plans`) ask for, each image augmented by a seed drawn from its batch's."""
+def training(plans, split, dataset, hyper, ragged):
+    """The batches that `plans` (of `plan.plans`) ask for, each image augmented by a seed drawn from its batch's.
+
+    In place of a row of -1, of which there are less than a batch in an epoch, the first image is read, and left out in the end.
+    """
     batch = plans.element_spec[0].shape[0]
-    return _batches(plans.flat_map(_one_by_one), batch, True, _preparer(split, dataset, hyper, hyper.augmentation), hyper)
+    prepared = _preparer(split, dataset, hyper, hyper.augmentation)
+    if not ragged:
+        return _batches(plans.flat_map(_one_by_one), batch, True, prepared, hyper)
+
+    def noted(row, seed):
+        return *prepared(tf.maximum(row, 0), seed), row >= 0
+
+    return _batches(plans.flat_map(_one_by_one), batch, True, noted, hyper).map(_without_the_rest)
+
+
+def _without_the_rest(images, labels, wanted):
+    count = tf.math.count_nonzero(wanted)
+    return images[:count], labels[:count]
 
 
 def evaluation(split, dataset, hyper, batch_size):

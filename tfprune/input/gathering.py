@@ -6,9 +6,9 @@ from tfprune.keras import tf
 PREFETCH = 4  # batches
 
 
-def training(plans, split, dataset, hyper):
+def training(plans, split, dataset, hyper, ragged):
     """The batches that `plans` (of `plan.plans`) ask for."""
-    return _mapped(plans, _fetcher(split, dataset, hyper))
+    return _mapped(plans, _fetcher(split, dataset, hyper, ragged))
 
 
 def evaluation(split, dataset, hyper, batch_size):
@@ -22,17 +22,18 @@ def _mapped(elements, function):
     return elements.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(PREFETCH)
 
 
-def _fetcher(split, dataset, hyper):
-    """Compiled: (rows [batch], augmentation seed [2]) -> (images, labels)."""
+def _fetcher(split, dataset, hyper, ragged):
+    """Compiled: (rows [batch], augmentation seed [2]) -> (images, labels); if `ragged`, without the rows of -1 at the end."""
     def build():
         images, labels = split.tensors
 
         @tf.function
         def fetch(rows, seed):
+            rows = rows[:tf.math.count_nonzero(rows >= 0)] if ragged else rows
             raw = tf.gather(images, rows)
             return prepare(raw, dataset, hyper, seed if hyper.augmentation else None), tf.gather(labels, rows)
         return fetch
-    return made_once(split, ("fetch", dataset, hyper), build)
+    return made_once(split, ("fetch", dataset, hyper, ragged), build)
 
 
 def _slicer(split, dataset, hyper, batch_size):

@@ -4,8 +4,8 @@
   resnet          random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       minus the mean colour
                                                                central crop
   inception       random crop of 5-100 % of the area, flip     the central 7/8 of both sides         to [-1, 1]
-  torchvision     random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       ImageNet's mean and deviation
-                                                               central crop
+  torchvision     random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       `dataset.scaling`, to normalise by
+                                                               central crop                          ImageNet's mean and deviation
 
 Without a seed these are the evaluations of the original (resnet/imagenet_preprocessing.py of the official TensorFlow models, and the
 Inception one of TF-slim): 256 pixels and 224 for the ResNets, 87.5 % for Inception. Random crops have an aspect ratio of 3/4 to 4/3, and
@@ -17,7 +17,8 @@ over all of the image's (`dataset.resize` is not asked), as Pillow's does.
 import functools
 from dataclasses import dataclass
 
-from tfprune.input.normalise import IMAGENET, normalised
+from tfprune.input.normalise import IMAGENET
+from tfprune.input.scaling import scaled
 from tfprune.keras import tf
 
 MEAN_COLOUR = (123.68, 116.78, 103.94)
@@ -30,7 +31,7 @@ def prepare(encoded, dataset, hyper, augment_seed=None):
 
     Args:
       encoded: string scalar, a JPEG of any size.
-      dataset: `Dataset`; its `preprocessing` ("resnet", "inception" or "torchvision") and `resize` are read.
+      dataset: `Dataset`; its `preprocessing` ("resnet", "inception" or "torchvision"), `resize` and `scaling` are read.
       hyper: `Hyper`; its `image_size` is read.
       augment_seed: int32 [2]; the image is augmented where given. The same seed gives the same image.
 
@@ -42,7 +43,7 @@ def prepare(encoded, dataset, hyper, augment_seed=None):
         image = recipe.evaluated(tf.io.decode_jpeg(encoded, channels=3), size, method)
     else:
         image = random_crop(encoded, recipe.least_area, size, method, augment_seed)
-    return recipe.scaled(tf.ensure_shape(image, [size, size, 3]))
+    return recipe.scaled(tf.ensure_shape(image, [size, size, 3]), dataset)
 
 
 def resize(image, height, width, method):
@@ -89,12 +90,12 @@ def random_crop(encoded, least_area, size, method, seed):
     return tf.cond(tf.random.stateless_uniform([], mirror) < 0.5, lambda: image[:, ::-1], lambda: image)
 
 
-def without_mean(image):
+def without_mean(image, dataset):
     """Minus the mean colour of the training set."""
     return image - tf.constant(MEAN_COLOUR)
 
 
-def to_unit_range(image):
+def to_unit_range(image, dataset):
     """0..255 to [-1, 1]."""
     return (image / 255 - 0.5) * 2
 
@@ -113,5 +114,5 @@ RECIPES = {
     "resnet": Recipe(0.08, short_side_and_crop, without_mean),
     "inception": Recipe(0.05, central_share, to_unit_range),
     "torchvision": Recipe(0.08, functools.partial(short_side_and_crop, halved=half_to_even),
-                          functools.partial(normalised, examples=IMAGENET), "antialias"),
+                          functools.partial(scaled, examples=IMAGENET), "antialias"),
 }

@@ -1,26 +1,30 @@
 """What a batch of examples goes through before it enters the net, compiled and vectorised over the batch.
 
-Follows the originals (xboix/frivolous_dnns: its `cifar` data set and `resnet/cifar10_main.py`; the last two allenai/hidden-networks):
+Follows the originals (xboix/frivolous_dnns: its `cifar` data set and `resnet/cifar10_main.py`; allenai/hidden-networks: the next two;
+MrtnMndt/Rethinking_CNN_Layerwise_Feature_Amounts: the last):
 
   preprocessing   with an augmentation seed                                           without          then
   crop            random crop, flip, brightness +-63 of 255, contrast in [.2, 1.8]    central crop     standardise, resize
   pad             pad by 1/8 a side (4 of 32), random crop of the old size, flip      -                standardise, resize
   none            -                                                                   -                -
   normalise       as pad                                                              -                normalise, resize
-  resized_crop    random crop of 8-100 % of the area, resized (`resize` is not        short side       normalise
+  resized_crop    random crop of 8-100 % of the area, resized (`resize` is not        short side       scale
                   asked), flip                                                        to 8/7, centre
+  patch           resize; pad by a tenth a side, random crop of the old size, flip    resize           scale
 
-To standardise is by each image's own mean and deviation, to normalise by those of the data set's channels (`DATASETS`); in
-"resized_crop", for images of three channels, by ImageNet's.
+To standardise is by each image's own mean and deviation, to normalise by those of the data set's channels (`dataset.statistics`); to
+scale is what `dataset.scaling` says, in "resized_crop", for images of three channels, by ImageNet's mean and deviation. Last of all,
+with `dataset.three_channels`, grey images are repeated.
 """
-from tfprune.experiment import DATASETS
+from tfprune.experiment import channels
 from tfprune.input.normalise import IMAGENET, normalised
 from tfprune.input.resized_crop import random_resized_crop, short_side_and_centre
+from tfprune.input.resizing import resize
+from tfprune.input.scaling import scaled, statistics
 from tfprune.keras import tf
 
 MAX_BRIGHTNESS = 63.0
 CONTRAST = (0.2, 1.8)
-PADDED_SHARE = 8
 
 
 def prepare(images, dataset, hyper, augment_seed=None):
@@ -29,13 +33,15 @@ def prepare(images, dataset, hyper, augment_seed=None):
     Args:
       images: uint8 (or float) [batch, height, width, channels] with static height, width and channels; with
         `dataset.preprocessing` "none" any shape.
-      dataset: `Dataset`; its `preprocessing` and `resize` are read.
+      dataset: `Dataset`; its `preprocessing`, `resize`, `scaling`, `statistics` and `three_channels` are read.
       hyper: `Hyper`; its `crop_size` (no crop where not smaller than the image) and `image_size` are read.
       augment_seed: int32 or int64 [2]; the images are augmented where given. The same seed gives the same images.
 
     Returns float32 [batch, image_size, image_size, channels]; unchanged in shape with "none".
     """
-    return PREPARED[dataset.preprocessing](images, dataset, hyper, augment_seed)
+    prepared = PREPARED[dataset.preprocessing](images, dataset, hyper, augment_seed)
+    grey = dataset.three_channels and images.shape[-1] == 1
+    return tf.concat([prepared] * channels(dataset), axis=-1) if grey else prepared
 
 
 def _none(images, dataset, hyper, seed):
@@ -54,16 +60,21 @@ def _pad(images, dataset, hyper, seed):
 
 def _normalise(images, dataset, hyper, seed):
     images = images if seed is None else pad_and_crop(images, seed)
-    return resize(normalised(images, DATASETS[dataset.name]), hyper.image_size, dataset.resize)
+    return resize(normalised(images, statistics(dataset)), hyper.image_size, dataset.resize)
 
 
 def _resized_crop(images, dataset, hyper, seed):
-    examples = IMAGENET if images.shape[-1] == IMAGENET.channels else DATASETS[dataset.name]
+    examples = IMAGENET if images.shape[-1] == IMAGENET.channels else None
     size = hyper.image_size
-    return normalised(short_side_and_centre(images, size) if seed is None else random_resized_crop(images, size, seed), examples)
+    return scaled(short_side_and_centre(images, size) if seed is None else random_resized_crop(images, size, seed), dataset, examples)
 
 
-PREPARED = {"none": _none, "crop": _crop, "pad": _pad, "normalise": _normalise, "resized_crop": _resized_crop}
+def _patch(images, dataset, hyper, seed):
+    images = resize(images, hyper.image_size, dataset.resize)
+    return scaled(images if seed is None else pad_and_crop(images, seed, tenth), dataset)
+
+
+PREPARED = {"none": _none, "crop": _crop, "pad": _pad, "normalise": _normalise, "resized_crop": _resized_crop, "patch": _patch}
 
 
 def central_crop(images, size):
@@ -71,16 +82,6 @@ def central_crop(images, size):
     height, width = images.shape[1:3]
     top, left = max(0, height - size) // 2, max(0, width - size) // 2
     return images[:, top:top + min(size, height), left:left + min(size, width)]
-
-
-def resize(images, size, method):
-    """Bilinear resize to `size` x `size`; nothing where they have that size.
-
-    `method` "half_pixel" is `tf.image.resize`'s; "tf1" is TensorFlow 1's legacy one, whose pixel i comes from i * old / new.
-    """
-    if images.shape[1:3] == [size, size]:
-        return images
-    return tf.raw_ops.ResizeBilinear(images=images, size=[size, size], align_corners=False, half_pixel_centers=method == "half_pixel")
 
 
 def crop_and_recolour(images, size, seed):
@@ -95,11 +96,20 @@ def crop_and_recolour(images, size, seed):
     return contrast * images + ((1 - contrast) * mean + brightness)
 
 
-def pad_and_crop(images, seed):
-    """Pads with black, takes a random crop of the old size, and flips half of the images."""
+def eighth(side):
+    """4 of 32 pixels."""
+    return side // 8
+
+
+def tenth(side):
+    """A tenth, rounded up: 4 of 32 pixels, 7 of 64."""
+    return -(-side // 10)
+
+
+def pad_and_crop(images, seed, padding=eighth):
+    """Pads each side with as much black as `padding` says of its length, takes a random crop of the old size, and flips half of them."""
     height, width = images.shape[1:3]
-    rows, columns = height // PADDED_SHARE, width // PADDED_SHARE
-    padded = tf.pad(images, [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+    padded = tf.pad(images, [[0, 0], *([padding(side)] * 2 for side in (height, width)), [0, 0]])
     draws = tf.random.stateless_uniform([tf.shape(images)[0], 3], seed)
     return crop_and_flip(padded, height, draws)
 

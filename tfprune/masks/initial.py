@@ -48,7 +48,7 @@ class KernelInit(_Drawn):
 
     Args:
       scheme: kaiming_normal (untruncated), kaiming_uniform, signed_constant (+-std), unsigned_constant, xavier_normal (untruncated),
-        xavier_constant (+-std), standard (PyTorch's: uniform within 1 / sqrt(fan_in)).
+        xavier_uniform, xavier_constant (+-std), standard (PyTorch's: uniform within 1 / sqrt(fan_in)).
       fan: "fan_in" or "fan_out", of the Kaiming schemes and their constants. nonlinearity: theirs too, whose gain the weights have.
       keep: the share of the weights that a mask keeps: the deviation grows by 1 / sqrt(keep) so that the activations do not shrink
         (Ramanujan et al. 2020, "scaled"); None: not scaled.

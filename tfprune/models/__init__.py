@@ -7,10 +7,12 @@ activity: those that the builder notes (`notes.note_unit_layers`), or those that
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
-from tfprune.experiment import DATASETS, UserError, classes
+from tfprune.experiment import UserError, channels, classes
+from tfprune.families import SMALLEST_PATCH
 from tfprune.keras import keras, tf
-from tfprune.models import alexnet, convnets, inception, mlp, resnet, resnet_v15
+from tfprune.models import alexnet, convnets, inception, mlp, multiply_adds, resnet, resnet_v15, vgg
 from tfprune.models.checks import check_together
 from tfprune.models.notes import copy_notes
 
@@ -21,7 +23,7 @@ class Net:
 
     build: Callable
     takes: str  # "images" or "vectors"
-    narrowest: int  # units of the narrowest layer at width factor 1
+    narrowest: int | None  # units of the narrowest layer at width factor 1; None: widths are rounded up, so that every layer has some
     regression: bool = False
     narrowest_end: int | None = None  # the same within what `dnn.factor_end` widens, where the net has such
     smallest_side: int = 1  # pixels of the smallest image from which something is left for the last layer
@@ -54,7 +56,16 @@ MODELS = {
     "ResNet101_v15": Net(resnet_v15.resnet101, "images", 64, maskable=True),
     "WideResNet50_2": Net(resnet_v15.wide_resnet50, "images", 64, maskable=True),
     "WideResNet101_2": Net(resnet_v15.wide_resnet101, "images", 64, maskable=True),
+    "VGG": Net(vgg.vgg, "images", None, smallest_side=SMALLEST_PATCH, maskable=True),
 }
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a net costs: the elements of each trainable variable (tuple), and the multiply-adds of one example."""
+
+    trainable_sizes: tuple
+    multiply_adds: int
 
 
 def check_buildable(experiment):
@@ -69,11 +80,11 @@ def check_buildable(experiment):
 
 def input_shape(experiment):
     """Shape of one prepared example: (dimension,) or (height, width, channels)."""
-    channels = DATASETS[experiment.dataset.name].channels
-    if channels is None:
+    depth = channels(experiment.dataset)
+    if depth is None:
         return (experiment.dataset.dimension,)
     side = experiment.hyper.image_size
-    return (side, side, channels)
+    return (side, side, depth)
 
 
 def build_model(experiment):
@@ -105,12 +116,32 @@ def parameter_count(experiment):
 
 def trainable_sizes(experiment):
     """The number of elements of each trainable variable of the experiment's net, in order. As `parameter_count`."""
+    return costs(experiment).trainable_sizes
+
+
+def multiply_adds_of(experiment):
+    """Multiply-adds of one example through the experiment's net (`tfprune.models.multiply_adds`). As `parameter_count`."""
+    return costs(experiment).multiply_adds
+
+
+@lru_cache(1024)
+def costs(experiment):
+    """How large the experiment's net is, as `Costs`. As `parameter_count`."""
     graph = tf.Graph()  # where variables have shapes but, for want of a session, no values
     graph.name = "count_scratch_graph"  # as Keras calls those in which it asks layers for shapes alone
-    with graph.as_default(), warnings.catch_warnings():
+    with graph.as_default(), tf.variable_creator_scope(_undrawn), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the scope is old, and halves the time: batch normalisation need not hold both of its phases
         with keras.backend.learning_phase_scope(0):
-            return [weight.shape.num_elements() for weight in build_training_model(experiment).trainable_weights]
+            model = build_training_model(experiment)
+            sizes = tuple(weight.shape.num_elements() for weight in model.trainable_weights)
+            return Costs(sizes, multiply_adds.multiply_adds(without_auxiliary(model)))
+
+
+def _undrawn(create, **options):
+    """A variable without the operations that would draw its values, which take half of the time to make."""
+    if callable(options["initial_value"]):
+        options["initial_value"] = partial(tf.zeros, options["shape"], options["dtype"])
+    return create(**options)
 
 
 def without_auxiliary(model):

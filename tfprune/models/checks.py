@@ -1,11 +1,13 @@
 """Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
-from tfprune.experiment import DATASETS, UserError, check_dataset
+from tfprune.experiment import DATASETS, UserError
+from tfprune.input.checks import check_dataset
 from tfprune.models.maskable import scaling_share
+from tfprune.models.vgg import check_settings, vgg
 
 
 def check_together(experiment, net):
     """UserError, in one line, where the experiment's net (a `Net`) cannot be built for its data."""
-    for check in (_regression, _examples, _preprocessing, _widths, _size, _masks):
+    for check in (_regression, _examples, _preprocessing, _widths, _size, _masks, _features):
         check(experiment, net)
 
 
@@ -30,7 +32,7 @@ def _preprocessing(experiment, net):
 
 def _widths(experiment, net):
     dnn = experiment.dnn
-    if int(net.narrowest * dnn.neuron_multiplier) < 1:
+    if net.narrowest and int(net.narrowest * dnn.neuron_multiplier) < 1:
         raise UserError(f"--set dnn.neuron_multiplier={dnn.neuron_multiplier}: leaves a layer of {dnn.name} without units; "
                         f"the least is {1 / net.narrowest:g}")
     if net.narrowest_end is None and dnn.factor_end != 1:
@@ -54,3 +56,7 @@ def _masks(experiment, net):
         if not net.maskable and value != unmasked:
             raise UserError(f"--set dnn.{field}={value}: the layers of {experiment.dnn.name} cannot be masked or started so; "
                             f"it takes {unmasked}")
+
+
+def _features(experiment, net):
+    check_settings(experiment, is_vgg=net.build is vgg)

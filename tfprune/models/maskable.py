@@ -24,6 +24,7 @@ class MaskableParts(Parts):
     momentum: float = 0.9
     first: str = "stem_conv"  # name of the first layer
     torch_stem: bool = False  # that, where it is dense, starts as PyTorch starts a layer, not as `dnn.init` says
+    bias_of_zeros: bool = False  # the last layer, where it is not masked, has such a bias and starts as `dnn.init` says
 
     @property
     def frozen(self):
@@ -32,20 +33,26 @@ class MaskableParts(Parts):
         return dnn.mask != "none" and dnn.freeze and not RULES[dnn.mask].trains_kernel
 
     def kernel_layer(self, x, kind, name, **options):
-        """A masked layer of the Keras class `kind` without bias, or a dense one: of these the last has a bias."""
-        experiment, dnn, hyper, seed_for = self.experiment, self.experiment.dnn, self.experiment.hyper, self.experiment.seed_for
+        """A masked layer of the Keras class `kind` without bias, or a dense one: of these the last has a bias, if it is to be dense."""
+        dnn, seed_for = self.experiment.dnn, self.experiment.seed_for
         dense = (name == LAST and dnn.last_dense) or (name == self.first and dnn.first_dense)
-        if dense and (name == LAST or self.torch_stem):
+        if dnn.mask != "none" and not dense:
+            return self._masked(x, kind, name, **options)
+        initial, bias = kernel_initial(self.experiment, name), {"use_bias": False}
+        if name == LAST and self.bias_of_zeros:
+            bias = {"use_bias": True}
+        elif dense and (name == LAST or self.torch_stem):
             initial = KernelInit("standard", seed=seed_for(f"init/{name}"))
-        else:
-            initial = kernel_initial(experiment, name)
-        if dense or dnn.mask == "none":
-            bias = _bias(x, seed_for(f"init/{name}/bias")) if dense and name == LAST else {"use_bias": False}
-            return kind(name=name, kernel_initializer=initial, trainable=not self.frozen, **bias, **options)(x)
+            bias = _bias(x, seed_for(f"init/{name}/bias")) if name == LAST else bias
+        return kind(name=name, kernel_initializer=initial, trainable=not self.frozen, **bias, **options)(x)
+
+    def _masked(self, x, kind, name, **options):
+        experiment, dnn, hyper = self.experiment, self.experiment.dnn, self.experiment.hyper
         settings = {"evaluation": dnn.sampled_evaluation, "redraw_share": hyper.redraw_share, "redraw_every": hyper.redraw_every}
         of_rule = {option: settings[option] for option in RULES[dnn.mask].OPTIONS}
-        return MASKED[kind](name=name, keep=hyper.keep, rule=dnn.mask, freeze=dnn.freeze, seed=seed_for(f"mask/{name}"), options=of_rule,
-                            kernel_initializer=initial, scores_initializer=score_initial(experiment, name), **options)(x)
+        return MASKED[kind](
+            name=name, keep=hyper.keep, rule=dnn.mask, freeze=dnn.freeze, seed=experiment.seed_for(f"mask/{name}"), options=of_rule,
+            kernel_initializer=kernel_initial(experiment, name), scores_initializer=score_initial(experiment, name), **options)(x)
 
     def dense(self, x, units, name, activation="relu"):
         """A dense layer; a 1x1 convolution of a 1x1 image, as the original has it, is the same."""

@@ -23,6 +23,12 @@ def check_graph(model):
     raise UserError(f"the model '{model.name}' has no graph of layers; {way_out}")
 
 
+def graph_nodes(model):
+    """The layer calls of a graph model, as Keras' nodes, each after those it depends on (the order in which Keras runs them)."""
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+
+
 def walk(model, prefix=""):
     """(path, layer) of each layer of a model in order, those of nested models in their place, as `outer/inner`; a shared one comes once."""
     for layer in model.layers:

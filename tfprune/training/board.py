@@ -1,16 +1,15 @@
-"""TensorBoard under the tags of allenai/hidden-networks, beside those of metrics.jsonl, for the runs of the supermask study.
+"""TensorBoard under the tags of allenai/hidden-networks, beside those of metrics.jsonl, for what is trained as there.
 
 train/{Loss,Acc@1,Acc@5}_avg: averages over the epoch so far, about once a second, at the number of images seen. An epoch:
 test/{Loss,Acc@1,Acc@5}_avg on the set that decides which is best; test/lr, the rate that the epoch had; diagnostics/*_val, its minutes;
 of sampled masks pr/<layer> and pr/average, the expected share of weights left out.
 """
 from tfprune.keras import tf
-from tfprune.training.results_csv import is_listed
 
 
 def board_of(experiment, log, trainer):
-    """What notes a training's figures for TensorBoard under the original's tags: the study's own `Board`, or one that notes nothing."""
-    return Board(log.board, trainer) if is_listed(experiment) else Silent()
+    """What notes a training's figures for TensorBoard under the original's tags, where it trains as that does, or notes nothing."""
+    return Board(log.board, trainer) if experiment.like_hidden_networks else Silent()
 
 
 class Silent:
@@ -39,7 +38,7 @@ class Board(Silent):
         epoch = figures["epoch"]
         values = _averages("test", lambda name: figures.get(f"val_{name}"))
         if epoch:
-            values |= {"test/lr": self.trainer.schedule.at(epoch - 1)[0], "diagnostics/train_time_val": training / 60}
+            values |= {"test/lr": self.trainer.schedule.rate(epoch - 1), "diagnostics/train_time_val": training / 60}
         values |= {"diagnostics/validation_time_val": validation / 60, "diagnostics/epoch_time_val": (training + validation) / 60}
         if self.trainer.experiment.dnn.mask == "sampled":
             out = {f"pr/{layer.name}": float(tf.reduce_mean(tf.sigmoid(-layer.scores))) for layer in self.trainer.regime.masked}

@@ -1,5 +1,5 @@
 """What training keeps on disk: the last state, from which it goes on, and the weights of the best epoch, which are measured; the
-supermask study's untrained weights too, and those of every so many epochs where they are asked for.
+untrained weights too of nets that are trained as allenai/hidden-networks does, and those of every so many epochs where they are asked for.
 
 Only variables are read from a checkpoint, into a net built from the registry; a damaged one is never an answer.
 """
@@ -10,7 +10,6 @@ from tfprune.keras import tf
 from tfprune.models import build_model
 from tfprune.progress import say
 from tfprune.run import Run
-from tfprune.training.results_csv import is_listed
 
 # What TensorFlow raises on a checkpoint that is truncated, overwritten, or of another net.
 DAMAGED = (tf.errors.OpError, ValueError, KeyError, AssertionError, IndexError, TypeError)
@@ -84,7 +83,7 @@ class Keepers:
         self.best, self.initial, self.epoch = (
             Keeper(run, kind, keep, model=trainer.model) for kind, keep in (("best", 1), ("initial", 1), ("epoch", None)))
         self.all = (self.last, self.best, self.initial, self.epoch)
-        self.keeps_initial = self.every > 0 or is_listed(run.experiment)
+        self.keeps_initial = self.every > 0 or run.experiment.like_hidden_networks
 
     def save_initial(self):
         """The weights before training, where they are kept."""

@@ -1,6 +1,7 @@
 """Settings of a training that do not go together: refused in one line, before anything is written."""
 from tfprune.experiment import UserError, classes
 from tfprune.masks.rules import RULES
+from tfprune.training.accumulation import check_pieces
 from tfprune.training.regimes import REGIMES
 from tfprune.training.schedules import WARMED_UP, Schedule
 
@@ -8,6 +9,7 @@ from tfprune.training.schedules import WARMED_UP, Schedule
 def check_trainable(experiment):
     """UserError where the settings of an experiment's training need what it does not have: masks, scores, epochs, classes."""
     Schedule(experiment)  # refuses a length that leaves nothing
+    check_pieces(experiment, experiment.training.micro_batch or experiment.hyper.batch_size)
     for problem in (_of_masks(experiment), _of_lengths(experiment), _of_recipe(experiment)):
         if problem:
             raise UserError(f"{experiment.flag}: {problem}")
@@ -43,6 +45,13 @@ def _of_recipe(experiment):
         return f"training.top_5=true needs five classes or more; {experiment.dataset.name} has {'none' if hyper.mse else number}"
     if training.warm_up and training.schedule not in WARMED_UP:
         return f"training.warm_up={training.warm_up} is of training.schedule={' and '.join(WARMED_UP)}, not of {training.schedule}"
+    if training.schedule == "warm_restarts" and hyper.least_rate >= hyper.learning_rate:
+        return f"hyper.least_rate={hyper.least_rate:g} must be below hyper.learning_rate={hyper.learning_rate:g}, from which the rate falls"
+    if training.last_batch != "drop" and not experiment.dataset.shuffle:
+        return (f"training.last_batch={training.last_batch} needs dataset.shuffle=true: without it training runs through the examples over "
+                "and over, and no batch is smaller")
+    if training.give_up_after and hyper.mse:
+        return f"training.give_up_after={training.give_up_after} needs classes, and a regression has none; only 0 is accepted"
     if hyper.nesterov and hyper.optimizer != 0:
         return f"hyper.nesterov=true is of hyper.optimizer=0 (momentum), not of {hyper.optimizer}"
     if training.trainer == "lottery" and hyper.weight_decay and training.weight_decay_in == "loss":

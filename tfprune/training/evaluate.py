@@ -23,9 +23,11 @@ class Evaluator:
       experiment: an `Experiment`.
       model: its net, logits alone.
       loss: function (outputs, labels) -> scalar.
+      micro_batch: integer variable: batches have at most so many examples.
     """
 
-    def __init__(self, experiment, model, loss):
+    def __init__(self, experiment, model, loss, micro_batch=None):
+        self.micro_batch = micro_batch
         self.experiment, self.score = experiment, build_score(experiment, model)
         encoded = DATASETS[experiment.dataset.name].encoded
         # A batch for training may be spread over many machines; this one has to fit into the memory of one.
@@ -42,10 +44,13 @@ class Evaluator:
 
     def __call__(self, split, batches=None):
         """{"loss", "accuracy"[, "top_5"]} on a split, or on its first `batches` batches of `hyper.batch_size` examples."""
-        batch_size = self.batch_size if batches is None else self.experiment.hyper.batch_size
-        dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper, batch_size)
+        whole = self.batch_size if batches is None else self.experiment.hyper.batch_size
+        size = whole if self.micro_batch is None else min(whole, int(self.micro_batch))
+        dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper, size if batches is None else whole)
+        if batches is not None:
+            dataset = dataset.take(batches) if size == whole else dataset.take(batches).rebatch(size)
         self.score.reset()
-        self._run(dataset if batches is None else dataset.take(batches))
+        self._run(dataset)
         return self.score.result()
 
 

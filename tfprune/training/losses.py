@@ -1,39 +1,58 @@
 """The loss that training minimises, and the figures by which a net is judged."""
+from dataclasses import dataclass
+
+from tfprune.experiment import Hyper, Training
 from tfprune.keras import keras, tf
 
 AUXILIARY_WEIGHT = 0.4  # of an auxiliary classifier's loss (Szegedy et al. 2015)
 
 
 def build_loss(experiment, model):
-    """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2.
-
-    With `training.weight_decay_in=gradient` the loss is without weight decay.
-
-    `outputs` are the net's, or in training the list [logits, logits of auxiliary classifiers], whose losses are added at 0.4 each.
+    """The `Loss` of an experiment.
 
     Args:
       experiment: an `Experiment`.
       model: the net with all of its outputs; what is under weight decay is taken from it (None where nothing is).
     """
     hyper, training = experiment.hyper, experiment.training
-    decayed = decayed_weights(experiment, model) if hyper.weight_decay and training.weight_decay_in == "loss" else []
+    in_loss = hyper.weight_decay and training.weight_decay_in == "loss"
+    return Loss(hyper, training, decayed_weights(experiment, model) if in_loss else [])
 
-    def data_loss(outputs, labels):
-        if not hyper.mse:
-            return tf.reduce_mean(cross_entropy(outputs, labels, training.label_smoothing))
-        if training.mse == "broadcast":  # the original subtracts (B,) from (B, 1): every label meets every output
-            return tf.reduce_mean(tf.square(labels - outputs))
-        return tf.reduce_mean(tf.square(labels - outputs[:, 0]))
 
-    def loss(outputs, labels):
+@dataclass(frozen=True)
+class Loss:
+    """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2.
+
+    With `training.weight_decay_in=gradient` the loss is without weight decay.
+
+    `outputs` are the net's, or in training the list [logits, logits of auxiliary classifiers], whose losses are added at 0.4 each.
+    """
+
+    hyper: Hyper
+    training: Training
+    decayed: list  # the weights under weight decay
+
+    def __call__(self, outputs, labels):
+        return self.data(outputs, labels, self.penalty())
+
+    def penalty(self):
+        """The part of weight decay, which knows no examples."""
+        return self.hyper.weight_decay * tf.add_n([tf.nn.l2_loss(weight) for weight in self.decayed]) if self.decayed else 0.0
+
+    def data(self, outputs, labels, penalty=0.0):
+        """The part of the examples, a mean over them; and `penalty`."""
         main, *auxiliary = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        penalty = tf.add_n([tf.nn.l2_loss(weight) for weight in decayed]) if decayed else 0.0
-        total = data_loss(main, labels) + hyper.weight_decay * penalty
+        total = self._mean(main, labels) + penalty
         for logits in auxiliary:
-            total += AUXILIARY_WEIGHT * data_loss(logits, labels)
+            total += AUXILIARY_WEIGHT * self._mean(logits, labels)
         return total
 
-    return loss
+    def _mean(self, outputs, labels):
+        if not self.hyper.mse:
+            return tf.reduce_mean(cross_entropy(outputs, labels, self.training.label_smoothing))
+        if self.training.mse == "broadcast":  # the original subtracts (B,) from (B, 1): every label meets every output
+            return tf.reduce_mean(tf.square(labels - outputs))
+        return tf.reduce_mean(tf.square(labels - outputs[:, 0]))
 
 
 def cross_entropy(logits, labels, smoothing):

@@ -58,5 +58,10 @@ def decayed_gradients(gradients, weights, decayed, decay):
     Weight decay so added is no part of the loss. A weight without a gradient (None) stays without: nothing moves it.
     """
     under = {weight.ref() for weight in decayed}
-    return [gradient + decay * weight if gradient is not None and weight.ref() in under else gradient
+    return [_with_decay(gradient, weight, decay) if gradient is not None and weight.ref() in under else gradient
             for gradient, weight in zip(gradients, weights, strict=True)]
+
+
+def _with_decay(gradient, weight, decay):
+    with tf.control_dependencies([gradient]):  # or all weights times `decay` would be in memory from the start of the step
+        return gradient + decay * weight

@@ -6,11 +6,11 @@ from tfprune.training.checkpoints import Keeper
 from tfprune.training.train import train
 
 
-def train_from(run, folder, afresh=False, source=None):
+def train_from(run, folder, afresh=False, source=None, micro_batch=None):
     """`train`, from the weights of a source, where one is given and training is not under way already.
 
     Args:
-      run, folder, afresh: as of `train`.
+      run, folder, afresh, micro_batch: as of `train`.
       source: has `origin`, what is noted of it, and `put_into(trainer)`; or None.
 
     Returns (files, result) for the done marker; `pretrained` in the result is the origin of the weights, where they have one.
@@ -24,7 +24,7 @@ def train_from(run, folder, afresh=False, source=None):
             note.parent.mkdir(parents=True, exist_ok=True)
             write_json(note, source.origin)
 
-    files, result = train(run, folder, afresh, start)
+    files, result = train(run, folder, afresh, start, micro_batch)
     if not note.exists():
         return files, result
     return [*files, note], result | {"pretrained": read_json(note)}

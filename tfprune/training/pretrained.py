@@ -28,6 +28,8 @@ class Pretrained:
       UserError: there is no checkpoint.
     """
 
+    trains = False
+
     def __init__(self, run, path, overwrite=False):
         self.run, self.overwrite, self.checkpoint = run, overwrite, Tf1Checkpoint(path)
         self.title = f"--pretrained={self.checkpoint.path}"

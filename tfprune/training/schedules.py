@@ -4,16 +4,19 @@
 "resnet_cifar" and "resnet_imagenet" are those of TensorFlow's official ResNets: the rate falls to a tenth after certain epochs.
 "cosine" and "constant" are those of allenai/hidden-networks: one rate an epoch, rising over the first `training.warm_up` ones to the full
 rate; a cosine then takes it towards 0, which the epoch after the last would have.
+"warm_restarts" (`restarts`) lets it fall and start again.
 """
 import math
 from dataclasses import dataclass
 
 from tfprune.experiment import UserError
+from tfprune.training import restarts
 from tfprune.training.optimizers import ADAM, ADAM_DEFAULT_RATE, OPTIMIZERS
+from tfprune.training.restarts import cosine
 
 FALLS = (1, 0.1, 0.01, 0.001)
 CIFAR_IMAGES = 50_000  # an epoch as the original's CIFAR schedule counts it
-WARMED_UP = {"cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)), "constant": lambda share: 1.0}
+WARMED_UP = {"cosine": cosine, "constant": lambda share: 1.0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Schedule:
       updates_per_epoch: how many.
       passes: epochs in one pass over all records; 1, but 3 in the original's accumulated split.
       batch: images in a batch, where there are fewer than `hyper.batch_size`.
+      full_batches: updates of an epoch that have a full batch; default: all.
 
     Attributes:
       epochs: after how many training ends. reason: why then, in words.
@@ -49,26 +53,32 @@ class Schedule:
       UserError: `dnn.time_step` leaves no epoch.
     """
 
-    def __init__(self, experiment, updates_per_epoch=1, passes=1.0, batch=None):
+    def __init__(self, experiment, updates_per_epoch=1, passes=1.0, batch=None, full_batches=None):
         self.experiment, self.updates_per_epoch = experiment, updates_per_epoch
+        self.full_batches = full_batches or updates_per_epoch
         self.batch = batch or experiment.hyper.batch_size
         self.stairs = STAIRS.get(experiment.training.schedule)
         self.epochs, self.reason = _length(experiment, self.stairs, passes)
 
-    def at(self, epoch, step=0):
-        """The learning rate after `epoch` epochs and `step` updates, and for how many updates it holds, at least to the epoch's end."""
-        hyper, rest = self.experiment.hyper, self.updates_per_epoch
-        if self.experiment.training.schedule in WARMED_UP:
-            return self._rate(self._of_the_epoch(epoch)), rest
+    def rates(self, epoch, step, count):
+        """The learning rates of `count` updates of an epoch, after `epoch` epochs and `step` updates: list of float."""
+        return [self.rate(epoch, later) for later in range(step, step + count)]
+
+    def rate(self, epoch, step=0):
+        """The learning rate of the update after `epoch` epochs and `step` updates."""
+        hyper, kind = self.experiment.hyper, self.experiment.training.schedule
+        if kind == "warm_restarts":
+            return self._rate(restarts.factor(self.experiment, epoch, step, self.updates_per_epoch, self.full_batches))
+        if kind in WARMED_UP:
+            return self._rate(self._of_the_epoch(epoch))
         if self.stairs is None:
-            return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay)), rest
+            return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay))
         done = epoch * self.updates_per_epoch + step
         base = self.batch / self.stairs.per_images if self.stairs.per_images else 1
         risen = self.stairs.warm_up * self.updates_per_epoch
         if done < risen:
-            return self._rate(base * done / risen), 1
-        falls = self._falls()
-        return self._rate(base * FALLS[sum(done >= fall for fall in falls)]), min([fall - done for fall in falls if fall > done] + [rest])
+            return self._rate(base * done / risen)
+        return self._rate(base * FALLS[sum(done >= fall for fall in self._falls())])
 
     def _of_the_epoch(self, epoch):
         """The factor of the rate in an epoch, of the schedules that have one an epoch; epochs count from 0."""

@@ -7,7 +7,8 @@ from tfprune.training.torch_start import TorchStart
 
 
 def source_of(run, pretrained=None, resume=None, overwrite=False):
-    """What `--pretrained` or `--resume` of a run names, each a path or None: has `origin`, `read()` and `keep(folder)`; or None.
+    """What `--pretrained` or `--resume` of a run names, each a path or None: has `origin`, `read()`, `keep(folder)`
+    and `trains`, whether that trains (it takes a `micro_batch` then); or None.
 
     Raises:
       UserError: both are given; there is no such checkpoint; or none can be read of such a net.

@@ -25,6 +25,8 @@ class TorchStart:
       UserError: there is no such file, or no PyTorch.
     """
 
+    trains = True
+
     def __init__(self, run, path, overwrite=False, resume=False):
         self.run, self.overwrite, self.resume = run, overwrite, resume
         flag = "--resume" if resume else "--pretrained"
@@ -49,9 +51,9 @@ class TorchStart:
             Resumed(self.checkpoint, model, self.run.experiment)
         return model
 
-    def keep(self, folder):
+    def keep(self, folder, micro_batch=None):
         """Trains; returns (files, result) for the run's done marker."""
-        return train_from(self.run, folder, self.overwrite, self)
+        return train_from(self.run, folder, self.overwrite, self, micro_batch)
 
     def put_into(self, trainer):
         """Gives a `Trainer` the checkpoint's weights, and where it resumes its epoch and what its optimiser remembers."""

@@ -1,10 +1,10 @@
 """Training: evaluate, train an epoch, keep the best; a killed run goes on from its last state to the same bits (on CPU).
 
-An epoch's validation figures describe the weights after that many epochs of updates, epoch 0 being the untrained net; its training
-figures are those of its own batches. Training stops after `training.patience` epochs without a better figure: validation accuracy; with
-random labels, which do not generalise, training accuracy (and at once when that is 1); in a regression, validation loss. Where there
-are no validation examples the training figure decides. With `training.keep=last` nothing stops it before its schedule ends, and the
-weights after the last epoch are kept.
+An epoch's validation figures describe the weights after that many epochs of updates, epoch 0 being the untrained net, which is kept only
+for want of another; its training figures are those of its own batches. Training stops after `training.patience` epochs without a better
+figure: validation accuracy; with random labels, which do not generalise, training accuracy (and at once when that is 1); in a regression,
+validation loss. Where there are no validation examples the training figure decides. With `training.keep=last` nothing stops it before its
+schedule ends, and the weights after the last epoch are kept. A net that does little but guess may be given up (`training.give_up_after`).
 """
 import math
 import sys
@@ -17,21 +17,23 @@ from tfprune.training.board import board_of
 from tfprune.training.checkpoints import Keepers
 from tfprune.training.evaluate import final_figures, in_words
 from tfprune.training.metrics import MetricsLog, read
-from tfprune.training.results_csv import is_listed, summary
+from tfprune.training.out_of_memory import until_it_fits
+from tfprune.training.stopping import first_sought, reason_to_stop
+from tfprune.training.summaries import summary
 from tfprune.training.trainer import Trainer
 
 
-def train(run, folder, afresh=False, start=None):
+def train(run, folder, afresh=False, start=None, micro_batch=None):
     """Trains a run's net on the records in `folder`; returns (checkpoint files, result) for the run's done marker.
 
     Goes on from the run's last checkpoint, unless `afresh`: then checkpoints and figures of earlier training are removed. Where there is
-    none, `start(trainer)`, if given, puts other weights in the place of those that the experiment starts from. The result holds the epoch
-    whose weights were kept, `best_epoch`, why training stopped, and what `final_figures` says of these weights; of the supermask study
-    also the figures of its results.csv, `summary`.
+    none, `start(trainer)`, if given, puts other weights in the place of those that the experiment starts from; `micro_batch` is the
+    `Trainer`'s. The result holds the epoch whose weights were kept, `best_epoch`, why training stopped, `micro_batch`, and what
+    `final_figures` says of these weights; and `summary`, where the study keeps a table of its trainings.
     """
     keras.backend.clear_session()  # names of variables, which checkpoints hold, must not depend on what this process did before
     splits = {name: records.load(folder, name) for name in ("train", "val", "test")}
-    trainer = Trainer(run.experiment, splits["train"])
+    trainer = Trainer(run.experiment, splits["train"], micro_batch)
     keepers = Keepers(run, trainer)
     if afresh:
         remove_traces(run, *keepers.all)
@@ -40,12 +42,10 @@ def train(run, folder, afresh=False, start=None):
             start(trainer)
             trainer.regime.refresh()
         keepers.save_initial()
-    log = MetricsLog(run, int(trainer.evaluated))
-    stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer))
-    keepers.best.restore([int(trainer.best_epoch)])
-    result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, **final_figures(run.experiment, trainer.evaluate, splits)}
-    if is_listed(run.experiment):
-        result["summary"] = summary(run.experiment, read(log.path))
+    _say_micro_batch(trainer, micro_batch)
+    stopped, figures = until_it_fits(trainer, keepers, lambda: _trained(run, trainer, splits, keepers))
+    result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, "micro_batch": int(trainer.micro_batch), **figures}
+    result |= summary(run.experiment, read(run.path / "metrics.jsonl"), result)
     _say_result(run.experiment, trainer, result, splits)
     return keepers.tidied(), result
 
@@ -56,6 +56,20 @@ def remove_traces(run, *keepers):
         keeper.remove_all_but(None)
     for path in [run.path / "metrics.jsonl", *(run.path / "tb").glob("events.out.*")]:
         path.unlink(missing_ok=True)
+
+
+def _say_micro_batch(trainer, fitting):
+    """How many examples are in the net at once, where these are less than a batch; what fits a budget was said when it was found."""
+    if (most := int(trainer.micro_batch)) not in (trainer.batch, fitting):
+        say(f"{trainer.experiment.label} train: {most} of a batch's {trainer.batch} examples are in the net at once, gradients are summed")
+
+
+def _trained(run, trainer, splits, keepers):
+    """(why training ended, `final_figures` of the kept weights); training goes on from wherever the trainer stands."""
+    log = MetricsLog(run, int(trainer.evaluated))
+    stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer))
+    keepers.best.restore([int(trainer.best_epoch)])
+    return stopped, final_figures(run.experiment, trainer.evaluate, splits)
 
 
 def _say_result(experiment, trainer, result, splits):
@@ -79,9 +93,9 @@ def _train_to_the_end(trainer, splits, keepers, log, board):
             trainer.evaluated.assign_add(1)
             seconds = time.monotonic() - started
             log.append(figures | {"images_per_second": speed, "seconds": seconds})
-            board.epoch(figures, trained, seconds)
+            board.epoch(figures, trained, seconds - trained)
             keepers.save_last()
-        if reason := _reason_to_stop(trainer):
+        if reason := reason_to_stop(trainer):
             return reason
         started = time.monotonic()
         speed = trainer.train_epoch(keepers.save_last, board.batches)
@@ -101,7 +115,7 @@ def _figures(trainer, splits):
         validation = trainer.evaluate(splits[judging])
     if not len(splits[judging]):
         validation = {"loss": None, "accuracy": None}
-    line = {"epoch": epoch, "learning_rate": trainer.schedule.at(epoch)[0], "train_loss": training["loss"],
+    line = {"epoch": epoch, "learning_rate": trainer.schedule.rate(epoch), "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
     top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
     density = {"density": trainer.regime.density()} if trainer.regime.masked else {}
@@ -111,7 +125,7 @@ def _figures(trainer, splits):
 def _note_best(trainer, figures, best, judge):
     """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always.
 
-    Nets whose masks are not yet those that are sought (`regimes`) are only kept for want of any.
+    Nets whose masks are not yet those that are sought (`regimes`), and the untrained one, are only kept for want of others.
     """
     if trainer.experiment.hyper.mse:
         loss = figures[f"{judge}_loss"]
@@ -119,24 +133,10 @@ def _note_best(trainer, figures, best, judge):
     else:
         figure = figures[f"{judge}_accuracy"] or 0.0
     epoch, keep_last = int(trainer.epoch), trainer.experiment.training.keep == "last"
-    better = figure > float(trainer.best) and epoch >= trainer.regime.settled(trainer.experiment)
+    first = first_sought(trainer)
+    standard = float(trainer.best) if int(trainer.best_epoch) >= first else -math.inf
+    better = epoch >= first and figure > standard
     if better or epoch == 0 or keep_last or not best.numbers():
         trainer.best.assign(figure)
         trainer.best_epoch.assign(trainer.epoch)
         best.save(epoch)
-
-
-def _reason_to_stop(trainer):
-    """Why training is over, or None. It follows from the state alone, so that a resumed run stops where it would have."""
-    experiment, epoch = trainer.experiment, int(trainer.epoch)
-    # The original evaluates before an epoch's updates, so it never sees, and never keeps, the weights after the last epoch.
-    never_seen = int(experiment.training.evaluate == "before" and trainer.schedule.epochs > 0)
-    if epoch >= trainer.schedule.epochs - never_seen:
-        return trainer.schedule.reason
-    if experiment.training.keep == "last":
-        return None
-    if experiment.dataset.random_labels and float(trainer.best) == 1.0:
-        return "every training label is right"
-    if epoch - max(int(trainer.best_epoch), trainer.regime.settled(experiment)) >= experiment.training.patience:
-        return f"no better figure for {experiment.training.patience} epochs"
-    return None

@@ -6,6 +6,7 @@ from tfprune.input import pipeline, plan
 from tfprune.keras import tf
 from tfprune.models import build_training_model, without_auxiliary
 from tfprune.progress import track
+from tfprune.training.accumulation import Gradients, check_pieces
 from tfprune.training.evaluate import Evaluator, build_score
 from tfprune.training.losses import build_loss, decayed_weights
 from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients, restart
@@ -23,10 +24,11 @@ class Trainer:
     `regime` says what is trained in which epoch.
 
     Attributes (variables): `epoch` epochs of updates done; `step` updates done in the epoch at hand; `evaluated` evaluations done;
-    `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1.
+    `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1;
+    `micro_batch` how many of a batch's examples go through the net at once (default: training.micro_batch, or all).
     """
 
-    def __init__(self, experiment, training_split):
+    def __init__(self, experiment, training_split, micro_batch=None):
         self.experiment, self.split = experiment, training_split
         self.training_model = build_training_model(experiment)
         self.model = without_auxiliary(self.training_model)
@@ -35,50 +37,63 @@ class Trainer:
         self.optimizer = build_optimizer(experiment, self.rate)
         self.regime = REGIMES[experiment.training.trainer](experiment, self.training_model)
         self.score = build_score(experiment, self.model)
-        self.evaluate = Evaluator(experiment, self.model, self.loss)
+        self.batch = min(experiment.hyper.batch_size, len(training_split))
+        self.micro_batch = tf.Variable(self.batch, dtype=tf.int64)
+        self._split(micro_batch or experiment.training.micro_batch or self.batch)
+        self.evaluate = Evaluator(experiment, self.model, self.loss, self.micro_batch)
         self.epoch, self.step, self.evaluated = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
-        self.updates_per_epoch = plan.updates_per_epoch(training_split, experiment.dataset, experiment.hyper)
-        batch = min(experiment.hyper.batch_size, len(training_split))
-        self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, batch)
+        self.ragged = experiment.training.last_batch != "drop"  # the last batch of an epoch may be smaller
+        self.updates_per_epoch = plan.updates_per_epoch(training_split, experiment.dataset, experiment.hyper, self.ragged)
+        full = plan.steps_per_epoch(training_split.epoch_size, experiment.hyper.batch_size)
+        self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, self.batch, full)
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
         self._updates = {}  # phase of the regime -> its compiled loop
         self.regime.refresh()
-        if self.regime.masked:  # what a checkpoint holds must not depend on how far training has got; and masks take long to trace twice
-            weights = {weight.ref(): weight for phase in (0, 1) for weight in self.regime.trained(phase)}
-            create_slots(self.optimizer, list(weights.values()))
+        # Now, for what a checkpoint holds must not depend on how far training has got; and an update need not be traced twice for them.
+        weights = {weight.ref(): weight for phase in (0, 1) for weight in self.regime.trained(phase)}
+        create_slots(self.optimizer, list(weights.values()))
 
     def tracked(self):
         """The state of training by name, for a checkpoint."""
         return {"model": self.training_model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
-                "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch}
+                "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch, "micro_batch": self.micro_batch}
 
-    def update(self, batches, count):
-        """`count` updates (scalar tensor) of the epoch at hand with batches from an iterator, without returning to Python in between."""
+    def split_finer(self, most):
+        """Lets at most so many examples through the net at once; what ran out of memory with more of them is made anew."""
+        self._split(most)
+        self.lost_at.assign(-1)
+        self._count, self._batches, self._updates = 1, None, {}
+
+    def _split(self, most):
+        check_pieces(self.experiment, most)
+        self.micro_batch.assign(min(most, self.batch))
+
+    def update(self, batches, rates):
+        """Updates of the epoch at hand at these rates (tensor [updates]), batches from an iterator, without returning to Python between."""
         phase = self.regime.phase(int(self.epoch))
         if phase not in self._updates:
-            self._updates[phase] = self._compiled(self.regime.trained(phase))
-        self._updates[phase](batches, count)
+            self._updates[phase] = self._compiled(self.regime.trained(phase), tf.type_spec_from_value(batches))
+        self._updates[phase](batches, rates)
 
-    def _compiled(self, weights):
-        """The compiled loop of updates that train these weights."""
+    def _compiled(self, weights, iterator):
+        """The compiled loop of updates that train these weights on batches of an iterator of this type."""
         hyper, training = self.experiment.hyper, self.experiment.training
         in_gradient = hyper.weight_decay and training.weight_decay_in == "gradient"
         decayed = decayed_weights(self.experiment, self.training_model, weights) if in_gradient else []
+        gradients_of = Gradients(self, weights)
 
-        @tf.function(reduce_retracing=True)
-        def update(batches, count):
-            for _ in tf.range(count):
-                images, labels = next(batches)
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(weights)
-                    outputs = self.training_model(images, training=True)
-                    loss = self.loss(outputs, labels) + self.regime.penalty()
-                gradients = decayed_gradients(tape.gradient(loss, weights), weights, decayed, hyper.weight_decay)
-                self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-                self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)
+        @tf.function(input_signature=[iterator, tf.TensorSpec([None], tf.float32)])
+        def update(batches, rates):
+            for rate in rates:
+                self.rate.assign(rate)
+                loss, gradients = gradients_of(*next(batches))
+                gradients = decayed_gradients(gradients, weights, decayed, hyper.weight_decay)
+                # All at once: updates in the midst of the backward pass, of weights that it still reads, would copy these.
+                with tf.control_dependencies([gradient for gradient in gradients if gradient is not None]):
+                    self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
                 if not tf.math.is_finite(loss) and self.lost_at < 0:
                     self.lost_at.assign(self.step)
                 self.step.assign_add(1)
@@ -102,9 +117,7 @@ class Trainer:
         with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
             bar.update(done)
             while done < self.updates_per_epoch:
-                rate, shared = self.schedule.at(int(self.epoch), done)
-                self.rate.assign(rate)
-                count = self._update_for_a_second(min(shared, self.updates_per_epoch - done))
+                count = self._update_for_a_second(self.updates_per_epoch - done)
                 if int(self.lost_at) >= 0:
                     return None
                 done += count
@@ -118,14 +131,15 @@ class Trainer:
                     saved = time.monotonic()
         self.step.assign(0)
         self.epoch.assign_add(1)
-        return (done - first) * min(self.experiment.hyper.batch_size, len(self.split)) / (time.monotonic() - started)
+        return (done - first) * self.batch / (time.monotonic() - started)
 
     def _update_for_a_second(self, most):
         """As many updates, up to `most`, as the last ones let expect to take a second; returns how many."""
         if self._batches is None:
             settings = (self.experiment.dataset, self.experiment.hyper, self.experiment.seed)
-            self._batches = iter(pipeline.training_stream(self.split, *settings, int(self.epoch), int(self.step)))
+            self._batches = iter(pipeline.training_stream(self.split, *settings, int(self.epoch), int(self.step), self.ragged))
         count, started = min(self._count, most), time.monotonic()
-        self.update(self._batches, tf.constant(count))
+        rates = self.schedule.rates(int(self.epoch), int(self.step), count)
+        self.update(self._batches, tf.constant(rates, tf.float32))
         self._count = max(1, min(2 * self._count, int(count / (time.monotonic() - started + 1e-9))))
         return count

@@ -6,6 +6,7 @@ are (`tfprune.models.notes`), a user can declare them (`declare_unit_layers`); f
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
+from tfprune.models.multiply_adds import kernels as kernels_of
 from tfprune.models.notes import note_unit_layers, noted_unit_layers
 from tfprune.units.operations import trace
 
@@ -16,7 +17,6 @@ _ACTIVITY_LAYERS = (
 _ACTIVITY_FUNCTIONS = ("nn.relu", "nn.relu6", "nn.leaky_relu", "nn.elu", "nn.selu", "nn.gelu", "nn.silu", "math.sigmoid", "math.tanh",
                        "__operators__.add", "math.add")  # the same, written as functions of Keras tensors
 PASSING_LAYERS = (Dropout, keras.layers.Dropout, keras.layers.SpatialDropout2D)  # at inference what went in comes out
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def unit_layers(model):
@@ -108,12 +108,8 @@ def single_path(model):
 
 
 def kernels(operation):
-    """(the layer that owns them, attribute names) of the kernels of a convolution or dense layer; no names for any other layer."""
-    layer = operation.layer
-    if isinstance(layer, keras.layers.Wrapper):
-        layer = layer.layer
-    has_units = hasattr(layer, "units") or hasattr(layer, "filters")
-    return layer, [name for name in _KERNELS if has_units and name in layer.__dict__]
+    """`tfprune.models.multiply_adds.kernels` of the operation's layer."""
+    return kernels_of(operation.layer)
 
 
 def find_unit_layers(graph):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tfprune.keras import keras, tf
 from tfprune.masks.dense_twin import dense_twin
-from tfprune.models.rebuild import check_graph, is_graph
+from tfprune.models.rebuild import check_graph, graph_nodes, is_graph
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _append(model, inputs, prefix, operations, specs):
     """Append the operations of `model`, called on the tensors `inputs`; returns the numbers of its outputs."""
     number = {id(t): i for t, i in zip(model.inputs, inputs, strict=True)}
     calls = collections.Counter()
-    for node in _nodes(model):
+    for node in graph_nodes(model):
         layer = node.layer
         calls[layer.name] += 1
         name = f"{prefix}{layer.name}" + (f"#{calls[layer.name]}" if calls[layer.name] > 1 else "")
@@ -114,9 +114,3 @@ def _with_refs(arguments, number):
 
 def _tensors(arguments):
     return [a.tensor for a in tf.nest.flatten(arguments) if isinstance(a, Ref)]
-
-
-def _nodes(model):
-    """The layer calls of a graph model, each after those it depends on (the order in which Keras runs them)."""
-    by_depth = model._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]

@@ -1,0 +1,95 @@
+// The page of the study of feature amounts: accuracy over the three parameters, and the features of every layer of the net pointed at.
+"use strict";
+{
+  const {rows, layers, plain, plainName, best, worst, measures} = page.data;
+  const NARROW = 500;  // pixels
+  const tallest = 1.12 * Math.max(...plain, ...rows.flatMap(row => row.features));
+  const whole = new Intl.NumberFormat("en"), short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3});
+  const percent = value => value === null ? "not measured" : `${value.toFixed(2)}\u00a0%`;
+  const place = row => ({family: `location ${row.location}, scale ${row.scale}, shape ${row.shape}`, plain: plainName,
+                         listed: "features as listed"})[row.kind];
+
+  let pointed = best, measure = Object.keys(measures).find(name => rows.some(row => row[name] !== null));
+
+  const hover = row => [`<b>ID ${row.experiment_id}</b>`, place(row), `test ${percent(row.test)}`, `validation ${percent(row.val)}`,
+                        `training ${percent(row.train)}`, `${whole.format(row.trainable)} parameters`,
+                        `${short.format(row.macs)} multiply-adds`].join("<br>");
+
+  // The runs of a kind as points; `marker`: their size and symbol.
+  function points(kind, marker) {
+    const shown = rows.map((row, index) => ({...row, index})).filter(row => row.kind === kind);
+    const coloured = {color: shown.map(row => row[measure]), coloraxis: "coloraxis", line: {color: page.colour("faint"), width: 1}};
+    return {type: "scatter3d", mode: "markers", name: kind, x: shown.map(row => row.location), y: shown.map(row => row.scale),
+            z: shown.map(row => row.shape), customdata: shown.map(row => row.index), text: shown.map(hover), hoverinfo: "text",
+            marker: {...coloured, ...marker}};
+  }
+
+  // A range that holds the values and some room, so that no point is cut at the edge.
+  function padded(values) {
+    const lowest = Math.min(...values), highest = Math.max(...values), room = .06 * (highest - lowest) || 1;
+    return [lowest - room, highest + room];
+  }
+
+  function space() {
+    const narrow = document.getElementById("space").clientWidth < NARROW;
+    const size = (rows.length > 60 ? 5 : 7) - narrow, far = narrow ? 1.2 : 1;  // nearer, the titles of the axes would be cut
+    const named = {mode: "markers+text", texttemplate: `  ${plainName}`, textposition: "middle right"};
+    const traces = [points("family", {size}), {...points("plain", {size: size + 3, symbol: "diamond"}), ...named},
+                    points("listed", {size, symbol: "square"})].filter(trace => trace.x.length);
+    const axis = (title, name) => page.axis({title: {text: title}, range: padded(rows.map(row => row[name])), showbackground: true,
+                                             backgroundcolor: page.colour("fill")});
+    const scene = {xaxis: axis("location [layers]", "location"), yaxis: axis("scale [layers]", "scale"), zaxis: axis("shape", "shape"),
+                   camera: {eye: {x: 1.45 * far, y: -1.6 * far, z: .75 * far}, center: {x: 0, y: 0, z: -.06}}, aspectmode: "cube"};
+    const bar = {title: {text: measures[measure], side: "top"}, orientation: "h", y: -.02, yanchor: "top", thickness: 14, len: .9};
+    return {traces, layout: {scene, margin: {l: 0, r: 0, t: 0, b: 70}, showlegend: false,
+                             coloraxis: {colorscale: "Viridis", colorbar: bar}}};
+  }
+
+  // The features of each layer of rows[index()], and the plain VGG's as an outline.
+  const profile = index => () => {
+    const row = rows[index()], places = layers.map((_, layer) => layer + 1);
+    const bars = {type: "bar", name: `ID ${row.experiment_id}`, x: places, y: row.features, customdata: layers,
+                  marker: {color: page.colour("bar")}, hovertemplate: "layer %{customdata}: %{y} features<extra></extra>",
+                  text: layers.length > 9 ? [] : row.features, textposition: "outside", cliponaxis: false};
+    const outline = {type: "scatter", mode: "lines", name: plainName, x: [...places, layers.length + 1].map(place => place - .5),
+                     y: [...plain, plain.at(-1)], line: {shape: "hv", color: page.colour("outline"), width: 2}, hoverinfo: "skip"};
+    const xaxis = {title: {text: "layer"}, tickangle: 0, tickvals: places, ticktext: layers, range: [.4, layers.length + .6],
+                   fixedrange: true};
+    const legend = {orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom"};
+    return {traces: [bars, outline], layout: {legend, bargap: .15, margin: {l: 52, r: 8, t: 8, b: 44}, xaxis: page.axis(xaxis),
+                                              yaxis: page.axis({title: {text: "features"}, range: [0, tallest], fixedrange: true})}};
+  };
+
+  function heading(name, prefix, row) {
+    const title = document.createElement("strong");
+    title.textContent = `${prefix}ID ${row.experiment_id}: ${place(row)}`;
+    document.getElementById(`${name}-heading`).replaceChildren(title, `\ntest ${percent(row.test)}, ` +
+      `${whole.format(row.trainable)} parameters, ${short.format(row.macs)} multiply-adds`);
+  }
+
+  const chart = page.chart("space", space, ["toImage", "zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
+  const beside = page.chart("profile", profile(() => pointed));
+  page.chart("best", profile(() => best));
+  page.chart("worst", profile(() => worst));
+  heading("profile", "", rows[pointed]);
+  heading("best", "Best: ", rows[best]);
+  heading("worst", "Worst: ", rows[worst]);
+
+  function point(event) {
+    pointed = event.points[0].customdata;
+    heading("profile", "", rows[pointed]);
+    beside.draw();
+  }
+  chart.element.on("plotly_hover", point);
+  chart.element.on("plotly_click", point);  // a tap
+
+  const choice = document.getElementById("measure");
+  for (const input of choice.elements.measure) {
+    input.disabled = rows.every(row => row[input.value] === null);
+    input.checked = input.value === measure;
+  }
+  choice.addEventListener("change", event => {
+    measure = event.target.value;
+    chart.draw();
+  });
+}

@@ -1,0 +1,70 @@
+"""The interactive page of the study of feature amounts: point at a net, and see its features (drawn by feature_amounts.js)."""
+import pandas as pd
+
+from tfprune.report import page
+
+SETS = {"test": "Test", "val": "Validation", "train": "Training"}
+MEASURES = {**{name: f"{title} accuracy [%]" for name, title in SETS.items()}, "gap": "Training minus test accuracy [points]"}
+FORMATS = {**dict.fromkeys(("Location", "Scale", "Shape"), "{:g}"), **dict.fromkeys((*SETS.values(), "Gap", "Centre"), "{:.2f}"),
+           **dict.fromkeys(("Parameters", "MACs"), "{:,}")}
+
+
+def html(table, plain, layers):
+    """The page as text.
+
+    Args:
+      table: of `feature_amounts.tidy`.
+      plain: features of the plain VGG, a tuple of int.
+      layers: a name for each of them.
+
+    Raises:
+      UserError: plotly is not installed.
+    """
+    name = table.attrs["plain"]
+    rows = [{**row, **{measure: 100 * row[measure] for measure in MEASURES}} for row in table.to_dict("records")]
+    data = {"rows": rows, "layers": layers, "plain": plain, "plainName": name, "measures": MEASURES, "best": table.test.idxmax(),
+            "worst": table.test.idxmin()}
+    body = [page.paragraph(f"{_counted(table)} with about as many features as the {name}, spread over the layers by a skew normal "
+                           "distribution: where along the depth are features worth most? The distribution's location is the layer by which "
+                           "they gather, 0 being the first; its scale says how widely they spread from there; its shape, to which side: "
+                           "below 0 to the earlier layers, above 0 to the later ones."),
+            _space(table, name), _extremes(name), _every(table)]
+    return page.page(f"Feature amounts: {table.attrs['title']}", "\n".join(body), data, "feature_amounts.js")
+
+
+def _counted(table):
+    return f"{len(table)} trained nets" if len(table) > 1 else "One trained net"
+
+
+def _space(table, name):
+    found = (table.kind == "plain").any()
+    plain = (f"The {name} has no distribution: it is the diamond at 0, 0, 0." if found else
+             f"The {name} is not among these nets (it is what dnn.scale=0 gives; experiment 6999 is the VGG16, 9291 the laptop's VGG7).")
+    plain += " Nets whose features are listed are squares at 0, 0, 0." if (table.kind == "listed").any() else ""
+    colours = {key: title.partition(" [")[0] for key, title in MEASURES.items()}
+    return page.section("Accuracy over location, scale and shape", page.switch("measure", "Colour", colours), page.side_by_side(
+        page.chart("space", "Each point is a trained net. Its colour is the share of images that it gets right, in the set chosen above, "
+                   f"after its best epoch (that of the highest {table.attrs['judge']} accuracy); or how much higher that share is on "
+                   f"training than on test images. {plain} Drag to rotate; point at a net, or tap it, to see its features.", wide=True),
+        page.chart("profile", "The net pointed at, and before that the best one: how many features each of its layers has (bars), and the "
+                   f"{name}'s (line). Layers with a number are convolutions, whose features are channels; fc1 and fc2 are the hidden dense "
+                   "layers, whose features are neurons. The last layer, which has the classes, is left out.",
+                   heading=True)))
+
+
+def _extremes(name):
+    return page.section("Best and worst", page.side_by_side(*(
+        page.chart(which, f"The features of the net with the {extreme} test accuracy; the line is the {name}.", heading=True)
+        for which, extreme in (("best", "highest"), ("worst", "lowest")))))
+
+
+def _every(table):
+    percent = {title: 100 * table[name] for name, title in {**SETS, "gap": "Gap"}.items()}
+    shown = pd.DataFrame({
+        "ID": table.experiment_id, "Location": table.location, "Scale": table.scale, "Shape": table["shape"], **percent,
+        "Best epoch": table.best_epoch, "Centre": table.centre, "Parameters": table.trainable, "MACs": table.macs,
+        "Features": table.features.map(lambda features: " ".join(map(str, features))), "Ended": table.stopped, "Name": table.name})
+    return page.section("All nets", page.paragraph(
+        "Accuracies in percent; gap: training minus test accuracy, in points; centre: the features' centre of mass, in layers from 1; "
+        "parameters: all that is trained; MACs: multiply-adds of convolutions and dense layers for one image. A click on a heading sorts."),
+        page.table(shown, FORMATS))

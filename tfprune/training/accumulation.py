@@ -1,0 +1,108 @@
+"""The gradients of an update: of the whole batch at once, or, where that takes too much memory, of one piece of it after the other.
+
+The pieces' gradients are summed, and the sum is the whole batch's gradient. Two things do differ: batch normalisation sees a piece where
+it saw the batch, and what a net draws at random (dropout, sampled masks) it draws for each piece.
+"""
+from tfprune.experiment import UserError
+from tfprune.keras import tf
+
+
+class Gradients:
+    """Function (images [n, ...], labels [n]) -> (loss of the batch, gradients of the weights: None for one that the loss does not reach).
+
+    Each call adds the batch to the running score. A batch is cut into pieces of `trainer.micro_batch` examples or less, all of one size or
+    of two that differ by one. With `training.last_batch=scale` an example counts for a `hyper.batch_size`-th in the gradients, however few
+    the batch has.
+
+    Args:
+      trainer: a `Trainer`.
+      weights: the variables that are trained.
+    """
+
+    def __init__(self, trainer, weights):
+        self.model, self.loss, self.regime, self.score = trainer.training_model, trainer.loss, trainer.regime, trainer.score
+        self.weights, self.micro_batch = weights, int(trainer.micro_batch)
+        self._zero = tf.Variable(0.0, trainable=False)  # of a constant zeros would be constants, which a graph keeps
+        self._of = self._whole if self.micro_batch >= trainer.batch else self._summed
+        self._full = float(trainer.experiment.hyper.batch_size) if trainer.experiment.training.last_batch == "scale" else None
+
+    def __call__(self, images, labels):
+        return self._of(images, labels)
+
+    def _whole(self, images, labels):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.weights)
+            outputs = self.model(images, training=True)
+            loss = aim = self.loss(outputs, labels) + self.regime.penalty()
+            if self._full:
+                aim = loss + (_count(labels) / self._full - 1) * self.loss.data(outputs, labels)
+        self._note(loss, outputs, labels)
+        return loss, tape.gradient(aim, self.weights)
+
+    def _summed(self, images, labels):
+        pieces = Pieces(images, labels, self.micro_batch)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.weights)
+            penalty = tf.convert_to_tensor(self.loss.penalty() + self.regime.penalty())  # once, not with every piece
+        first = tape.gradient(penalty, self.weights)
+        reached = [gradient is not None for gradient in first]
+        first = [tf.fill(weight.shape, self._zero) if gradient is None else gradient
+                 for weight, gradient in zip(self.weights, first, strict=True)]
+
+        def add(number, loss, sums):
+            own_images, own_labels = pieces.piece(number)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.weights)
+                outputs = self.model(own_images, training=True)
+                data = self.loss.data(outputs, own_labels)
+            self._note(data + penalty, outputs, own_labels)
+            share = _count(own_labels) / _count(labels)
+            own = tape.gradient(data, self.weights, _count(own_labels) / self._full if self._full else share)
+            reached[:] = [found or gradient is not None for found, gradient in zip(reached, own, strict=True)]
+            sums = [total if gradient is None else total + gradient for total, gradient in zip(sums, own, strict=True)]
+            return number + 1, loss + share * data, sums
+
+        # One piece at a time: the activations of the next take the place of the last one's.
+        _, loss, sums = tf.while_loop(lambda number, *_: number < pieces.number, add, (0, penalty, first), parallel_iterations=1)
+        return loss, [total if found else None for total, found in zip(sums, reached, strict=True)]
+
+    def _note(self, loss, outputs, labels):
+        self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)
+
+
+class Pieces:
+    """A batch cut into as few pieces of at most `most` examples as will do; as even as can be, since a last one of a single example, say,
+    would count as much as the others in the running averages of batch normalisation.
+
+    Attributes:
+      number: of pieces; int, or scalar where the size of the batch is not known before it comes.
+    """
+
+    def __init__(self, images, labels, most):
+        self._batch, known = (images, labels), labels.shape[0]
+        self._count = known or tf.shape(labels)[0]
+        self.number = -(-self._count // most)
+        self._size = known // self.number if known and known % self.number == 0 else None
+
+    def piece(self, number):
+        """(images, labels) of a piece, by its number (scalar) from 0."""
+        begin, end = number * self._count // self.number, (number + 1) * self._count // self.number
+        with tf.device("CPU:0"):  # where batches come from: a GPU need not hold more than a piece
+            return tuple(_sized(part[begin:end], self._size) for part in self._batch)
+
+
+def _sized(tensor, size):
+    tensor.set_shape([size, *tensor.shape[1:]])
+    return tensor
+
+
+def _count(labels):
+    """float32"""
+    return tf.cast(tf.shape(labels)[0], tf.float32)
+
+
+def check_pieces(experiment, micro_batch):
+    """UserError where a batch may not go through the net in pieces of so many examples."""
+    if micro_batch < experiment.hyper.batch_size and experiment.hyper.mse and experiment.training.mse == "broadcast":
+        raise UserError(f"{experiment.flag}: training.micro_batch={micro_batch} cuts batches of {experiment.hyper.batch_size}, of which "
+                        "training.mse=broadcast compares every label with every output; whole batches are accepted, or mse=per_example")
