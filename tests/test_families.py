@@ -12,7 +12,8 @@ import tfprune
 from experiments import REGISTRY
 from tests.conftest import shared
 from tfprune.experiment import UserError
-from tfprune.families import blocks, parameters, plain_features, shares, spread
+from tfprune.families import blocks, parameters, plain_features, spread
+from tfprune.skew_normal import shares
 
 # Facts 1 and 11, by depth: features of the plain VGG, members, the same for large patches, sum of all features, least and most of a
 # member, least and most "Parameters", SHA-256 of all lists.
@@ -104,13 +105,13 @@ def test_density_is_the_skew_normal():
             (16, 7, 3.5, 0), (16, 0, 4, 8), (16, 15, 5.5, -12), (7, 3, .5, -40), (10, 2.5, 1.7, 3), (25, 21, 5.5, -4)]:
         points = np.arange(depth - 1)[:, None] + np.arange(100) / 100
         expected = np.trapezoid(skewnorm.pdf(points, shape, location, scale), dx=.01)
-        np.testing.assert_allclose(shares(depth, location, scale, shape), expected, rtol=1e-10, atol=1e-14)
-    bins = shares(16, 7, 3.5, 0)
+        np.testing.assert_allclose(shares(depth - 1, location, scale, shape), expected, rtol=1e-10, atol=1e-14)
+    bins = shares(15, 7, 3.5, 0)
     np.testing.assert_allclose(bins, [
         .0202264379, .032915612, .0493929915, .0683455666, .0872042392, .1026000415, .1113116117, .111356752, .1027249148, .0873812035,
         .0685398182, .0495735603, .0330627446, .0203333328, .0115307673], atol=5e-11)
-    assert sum(bins) == pytest.approx(.9564995939, abs=1e-10) and sum(shares(16, 0, 4, 8)) == pytest.approx(.9512719959, abs=1e-10)
-    assert sum(shares(16, 15, 5.5, -12)) == pytest.approx(.9572520604, abs=1e-10)
+    assert sum(bins) == pytest.approx(.9564995939, abs=1e-10) and sum(shares(15, 0, 4, 8)) == pytest.approx(.9512719959, abs=1e-10)
+    assert sum(shares(15, 15, 5.5, -12)) == pytest.approx(.9572520604, abs=1e-10)
 
 
 def test_exact_total():

@@ -107,9 +107,10 @@ def test_a_damaged_marker_costs_only_its_own_row(tmp_path, capsys):
     runs = [Run(REGISTRY[number], tmp_path) for number in (6000, 6001)]
     for run in runs:
         finished(run)
-    runs[0].marker("train").write_text("{")
-    assert table_of(runs[1]).ExperimentID.tolist() == [6001]
-    assert "damaged" in capsys.readouterr().out
+    for text in ("{", "[" * 100_000):
+        runs[0].marker("train").write_text(text)
+        assert table_of(runs[1]).ExperimentID.tolist() == [6001]
+        assert "damaged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", [

@@ -4,7 +4,7 @@ import pytest
 from experiments import REGISTRY
 from tests.conftest import ok, refused
 from tests.test_recipes_yaml import asked, overrides
-from tfprune import flags_of_families, recipe_files, recipe_flags
+from tfprune import family_words, recipe_files, recipe_flags
 from tfprune import overrides as settings
 from tfprune.experiment import UserError
 from tfprune.models import build_model, check_buildable
@@ -101,16 +101,16 @@ def test_words_of_recipes_stay_those_of_hidden_networks(tmp_path):
 @pytest.mark.parametrize(("depth", "first", "count"), [(16, 6000, 193), (7, 6200, 91), (10, 6300, 153), (13, 6500, 194), (19, 6700, 139),
                                                        (22, 6850, 84), (25, 6950, 35), (11, 7200, 155)])
 def test_a_depth_means_its_family_in_order(depth, first, count):
-    chosen, remarks = flags_of_families.family(REGISTRY, {"vgg_depth": str(depth)})
+    chosen, remarks = family_words.family(REGISTRY, {"vgg_depth": str(depth)})
     assert [experiment.id for experiment in chosen] == [*range(first, first + count)] and remarks == []
     assert feature_amounts.FIRST[depth] == first
-    rest = flags_of_families.resumed(chosen, {"resume_model_id": "30"})
+    rest = family_words.resumed(chosen, {"resume_model_id": "30"})
     assert [experiment.id for experiment in rest] == [*range(first + 30, first + count)]
 
 
 def test_a_sweep_of_large_patches_says_which_it_lacks():
     for words in ({"p": "224"}, {"patch_size": "224", "vgg_depth": "16"}):
-        chosen, remarks = flags_of_families.family(REGISTRY, words)
+        chosen, remarks = family_words.family(REGISTRY, words)
         assert len(chosen) == 193 and remarks == ["patches above 100 pixels: of the 221 VGGs of depth 16 the 193 that have IDs"]
 
 

@@ -73,7 +73,7 @@ def test_memory_is_linear_in_the_batch_and_grows():
 
 
 @pytest.mark.parametrize(("budget", "chosen"), [
-    (2080, 128), (2079, 64), (1640, 64), (1639, 43), (1430, 43), (1429, 32), (1320, 32), (1015, 1), (1010, 1)])
+    (2190, 128), (2189, 64), (1727, 64), (1726, 43), (1506, 43), (1505, 32), (1390, 32), (1015, 1), (1010, 1)])
 def test_the_largest_of_equal_pieces_that_fits_is_chosen(budget, chosen):
     assert fitting_micro_batch(MEMORY, 128, budget) == chosen
 
@@ -115,7 +115,7 @@ def test_training_keeps_to_the_budget_and_its_settings_do_not_know_it(tmp_path, 
     experiment = override(LAPTOP, ["dataset.limit=200", "hyper.max_num_epochs=1", "hyper.batch_size=64"])
     memory = estimate(experiment)
     run = Run(experiment, tmp_path)
-    marker = train.execute(run, data_dir, memory_budget_gb=memory.of_pieces(25) / 1e9)
+    marker = train.execute(run, data_dir, memory_budget_gb=memory.of_pieces(25) / 0.95e9)
     assert marker["result"]["micro_batch"] == 22, "three pieces of a batch of 64"
     said = [line for line in capsys.readouterr().out.splitlines() if "22" in line and "64" in line]
     assert len(said) == 1 and "micro-batches of 22 of 64" in said[0] and "--memory_budget_gb=0." in said[0]

@@ -60,6 +60,8 @@ def test_names_are_unique_and_lookups_work():
     assert len({e.name for e in REGISTRY.values()}) == len(REGISTRY)
     assert [e.id for e in REGISTRY.find("*Alexnet_digits*")] == [9002, 9003, 9004, 9005, 9006]
     assert [e.id for e in REGISTRY.select("2-4,3,9002")] == [2, 3, 4, 9002]
+    with pytest.raises(UserError, match="--experiment_ids=6190-6201: no such experiment as 6193"):
+        REGISTRY.select("6190-6201")
     assert REGISTRY.ranges() == ("0-3246, 4000-4038, 5000-5111, 6000-6192, 6200-6290, 6300-6452, 6500-6693, 6700-6838, 6850-6933, "
                                  "6950-6984, 6999, 7200-7354, 9002-9006, 9010-9019, 9200-9291")
 

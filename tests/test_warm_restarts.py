@@ -188,6 +188,28 @@ def test_killed_within_an_epoch_training_ends_in_the_same_bits(tmp_path, data_di
     assert again["files"] == marker["files"], "checkpoints and all"
 
 
+def test_a_training_begun_before_micro_batches_goes_on(tmp_path, data_dir, monkeypatch):
+    """Its checkpoints say nothing of them."""
+    settings = ["dataset.limit=100", "hyper.batch_size=32", "hyper.max_num_epochs=3"]
+    whole, marker = trained(tmp_path / "a", data_dir, settings)
+    tracked, calls = Trainer.tracked, iter(range(1000))
+
+    def dying(self, *arguments, update=Trainer.update):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        update(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "tracked", lambda self: {name: part for name, part in tracked(self).items() if name != "micro_batch"})
+        patch.setattr(Trainer, "update", dying)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "b", data_dir, settings)
+    assert list((tmp_path / "b" / "results" / "laptop" / whole.path.name / "checkpoints" / "last").glob("*.index"))
+    resumed, again = trained(tmp_path / "b", data_dir, settings)
+    assert_same_files(whole.path, resumed.path)
+    assert again["files"] == marker["files"]
+
+
 # --- which nets are kept, and which given up ------------------------------------------------------------------------------------
 
 SMALL = ["dataset.limit=300", "hyper.batch_size=32", "hyper.max_num_epochs=3"]

@@ -93,7 +93,7 @@ class DNN:
     """The net: its name in `tfprune.models`, its width factor, and how it starts."""
 
     name: str = setting("")
-    neuron_multiplier: float = setting(1.0, above=0)  # width factor w
+    neuron_multiplier: float = setting(1.0, above=0, high=1e6)  # width factor w
     init_type: int = setting(0, choices=tuple(range(6)))  # Glorot, He, LeCun: normal (even), uniform (odd)
     act_function: int = setting(0, choices=tuple(range(6)))  # ReLU, leaky ReLU, ELU, SELU, sigmoid, tanh
     factor_end: float = setting(1.0, above=0)  # Inception: width factor of block 288b alone
@@ -120,7 +120,7 @@ class DNN:
     shape: float = setting(0.0, low=-1000, high=1000)
     features: tuple = setting((), each=int, low=1)  # of each layer, in place of the distribution's
     residual: bool = setting(False)  # skip connections
-    norm_epsilon: float = setting(1e-5, low=0)  # of batch normalisation; 0: none, and no bias in its place
+    norm_epsilon: float = setting(1e-5, low=0, high=1)  # of batch normalisation; 0: none, and no bias in its place
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Hyper:
     weight_decay: float = setting(0.0, low=0)
     max_num_epochs: int = setting(500, low=0)
     crop_size: int = setting(28, low=1)
-    image_size: int = setting(32, low=1)
+    image_size: int = setting(32, low=1, high=10_000)
     drop_train: float = setting(1.0, above=0, high=1)  # share of units that dropout KEEPS, as the original has it
     momentum: float = setting(0.9, low=0, high=1)
     augmentation: bool = setting(False)

@@ -4,14 +4,13 @@ After M. Mundt, S. Majumder, T. Weis, V. Ramesh, "Rethinking Layer-wise Feature 
 (2018; MrtnMndt/Rethinking_CNN_Layerwise_Feature_Amounts), which calls the distribution's location, scale and shape its mean, variance and
 skew. Only the standard library: the registry, and so every `--help`, waits for these lists.
 """
-import functools
 import itertools
 import math
 from dataclasses import dataclass
 
 from tfprune.experiment import UserError
+from tfprune.skew_normal import share, shares
 
-STEPS = 100  # points of the density a layer
 LOST = 0.05  # of the density, that may lie outside the layers
 FEWEST = 2  # features of a layer
 SCALES = tuple(half / 2 for half in range(12))  # 0 spreads nothing and is never legal
@@ -19,7 +18,6 @@ SHAPES = tuple(range(-40, 41, 4))
 SMALLEST_PATCH = 32  # pixels a side: after five poolings one is left
 LARGE_PATCH = 100  # pixels a side, above which the hidden dense layers of a plain VGG have 4,096 features
 VGG_A, DEEPEST = 11, 1000
-SATURATED = 6.0  # erf is 1 in float64 from here on
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,8 @@ def spread(depth, location, scale, shape, patch_size=32):
     Raises:
       UserError: too much lies outside the layers, or a layer has less than 2 features.
     """
-    parts, total = shares(depth, location, scale, shape), sum(plain_features(depth, patch_size))
+    total = sum(plain_features(depth, patch_size))
+    parts = shares(depth - 1, location, scale, shape)
     asked = f"dnn.location={location:g}, dnn.scale={scale:g}, dnn.shape={shape:g}"
     fewest = min(parts)
     if not _enough(fewest, total):
@@ -95,17 +94,12 @@ def feature_families(depth=16, patch_size=32, exact_total=False, scales=SCALES, 
     divided = _exact if exact_total else _rounded_up
     found = []
     for location, scale, shape in itertools.product(range(depth), scales, shapes):
-        if min(_share(0, location, scale, shape), _share(depth - 2, location, scale, shape)) * total <= FEWEST - 1:
+        if min(share(0, location, scale, shape), share(depth - 2, location, scale, shape)) * total <= FEWEST - 1:
             continue  # as most: a quick look at the ends
-        parts = shares(depth, location, scale, shape)
+        parts = shares(depth - 1, location, scale, shape)
         if _within(parts) and _enough(min(parts), total):
             found.append(Family(float(location), float(scale), float(shape), divided(parts, total)))
     return found
-
-
-def shares(depth, location, scale, shape):
-    """The share of the distribution that each layer but the last gets: of the density between i and i + 0.99, for layer i from 0."""
-    return tuple(_share(layer, location, scale, shape) for layer in range(depth - 1))
 
 
 def parameters(features, classes=10):
@@ -119,49 +113,19 @@ def _within(parts):
     return sum(parts) > 1 - LOST
 
 
-def _enough(share, total):
-    return share * total > FEWEST - 1  # as it is rounded up
+def _enough(part, total):
+    return part * total > FEWEST - 1  # as it is rounded up
 
 
 def _rounded_up(parts, total):
-    return tuple(math.ceil(share * total) for share in parts)
+    return tuple(math.ceil(part * total) for part in parts)
 
 
 def _exact(parts, total):
     """`total` features in proportion to the shares: whole ones first, then one each to the largest remainders."""
-    wanted = [share / sum(parts) * total for share in parts]
+    wanted = [part / sum(parts) * total for part in parts]
     features = [int(value) for value in wanted]
     by_remainder = sorted(range(len(wanted)), key=lambda layer: features[layer] - wanted[layer])
     for layer in by_remainder[:total - sum(features)]:
         features[layer] += 1
     return tuple(features)
-
-
-def _share(layer, location, scale, shape):
-    """Of one layer; nothing where the whole distribution fits between two points."""
-    return _integral(layer - location, scale, shape) if scale > 1 / STEPS else 0.0
-
-
-@functools.cache
-def _integral(start, scale, shape):
-    """Integral of the skew normal density at location 0 from `start` to 0.99 beyond, by the trapezoid rule over 100 points."""
-    bell, whole = _bell(start, scale)
-    slope = shape / math.sqrt(2) / scale
-    first, last = slope * start, slope * (start + 1)
-    if max(first, last) < -SATURATED:
-        return 0.0
-    if min(first, last) > SATURATED:
-        return 2 * whole
-    return _trapezoid([height * (1 + math.erf(slope * (start + step / STEPS))) for step, height in enumerate(bell)])
-
-
-@functools.cache
-def _bell(start, scale):
-    """The normal density at these points, and its integral."""
-    places = [(start + step / STEPS) / scale for step in range(STEPS)]
-    heights = [math.exp(-0.5 * place * place) / (scale * math.sqrt(2 * math.pi)) for place in places]
-    return heights, _trapezoid(heights)
-
-
-def _trapezoid(heights):
-    return (sum(heights) - (heights[0] + heights[-1]) / 2) / STEPS

@@ -42,7 +42,7 @@ def read_json(path):
     """The value in a JSON file; UserError naming the file where it is damaged."""
     try:
         return json.loads(pathlib.Path(path).read_text())
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):  # also of bytes that are no text, and of lists in lists in lists
         raise UserError(f"{path}: damaged (not JSON); remove it and run the stage again") from None
 
 

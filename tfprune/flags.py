@@ -4,7 +4,7 @@ import sys
 
 from absl import flags
 
-from tfprune import flags_of_families, recipe_files, recipe_flags
+from tfprune import family_words, recipe_files, recipe_flags
 from tfprune.experiment import UserError
 from tfprune.overrides import override
 from tfprune.progress import say
@@ -98,11 +98,11 @@ def experiments(registry, positional=(), more=()):
     overrides = [*FLAGS.set, *more]
     words, _ = recipe_flags.split(overrides)
     given = named(positional)
-    if len(given) > 1 or not (given or flags_of_families.asked_for(words)):
+    if len(given) > 1 or not (given or family_words.asked_for(words)):
         problem = "give one of" if not given else "give only one of"
         raise UserError(f"{problem} --experiment_id=ID, --experiment_ids=2-6,9002, --config=FILE, or a bare ID; "
                         "`python experiments.py --list` lists them")
-    chosen, remarks = _named(registry, *given[0], overrides) if given else flags_of_families.family(registry, words)
+    chosen, remarks = _named(registry, *given[0], overrides) if given else family_words.family(registry, words)
     chosen = _rest(chosen, words)
     assignments, others = recipe_flags.variants(chosen, overrides)
     streaming = ["measure.streaming=true"] if FLAGS.streaming else []
@@ -122,9 +122,9 @@ def named(positional=()):
 
 def _rest(chosen, words):
     """The experiments that --resume-model-id leaves; the process ends, as having done all, where it leaves none."""
-    rest = flags_of_families.resumed(chosen, words)
+    rest = family_words.resumed(chosen, words)
     if not rest:
-        say(f"--resume-model-id={words[flags_of_families.RESUME]}: all {len(chosen)} experiments asked for come before; nothing to do")
+        say(f"--resume-model-id={words[family_words.RESUME]}: all {len(chosen)} experiments asked for come before; nothing to do")
         sys.exit(0)
     return rest
 

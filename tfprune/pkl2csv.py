@@ -5,7 +5,7 @@ import pathlib
 
 from absl import flags
 
-from tfprune import files, flags_of_families
+from tfprune import family_words, files
 from tfprune.experiment import GROUPS, Experiment, UserError
 from tfprune.flags import named
 from tfprune.progress import say
@@ -29,7 +29,7 @@ def export(kind, registry, positional=()):
       positional: arguments that are not flags.
     """
     stage = f"get_{kind}"
-    if FLAGS.run_dir is None and not named(positional) and not flags_of_families.asked_for(split(FLAGS.set)[0]):
+    if FLAGS.run_dir is None and not named(positional) and not family_words.asked_for(split(FLAGS.set)[0]):
         if FLAGS.set or FLAGS.seed is not None or FLAGS.streaming or FLAGS.fidelity != "corrected":
             raise UserError("--set, --seed, --fidelity and --streaming go with --experiment_id; without one every measured run is exported")
         sources = list(_measured(kind))

@@ -1,14 +1,14 @@
 """The flags of two originals' main.py: before the command line is parsed, they become overrides.
 
 `--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py, for
-allenai/hidden-networks, and in tfprune/flags_of_families.py, for Rethinking_CNN_Layerwise_Feature_Amounts.
+allenai/hidden-networks, and in tfprune/family_words.py, for Rethinking_CNN_Layerwise_Feature_Amounts.
 """
-from tfprune import flags_of_families, recipe_words
+from tfprune import family_words, recipe_words
 from tfprune.experiment import GROUPS, UserError
 from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply
 
-WORDS = recipe_words.WORDS | flags_of_families.WORDS
-ALIASES = recipe_words.ALIASES | flags_of_families.ALIASES
+WORDS = recipe_words.WORDS | family_words.WORDS
+ALIASES = recipe_words.ALIASES | family_words.ALIASES
 TRUTHS = ("true", "false")  # in any case; after a switch, which may stand alone: any other word there is of something else
 
 
@@ -60,9 +60,9 @@ def variants(chosen, overrides):
     Returns (a list of assignments for each experiment, remarks for the user).
     """
     words, assignments = split(overrides)
-    applied = [apply(flags_of_families.spelled_out(words, experiment.study), experiment, vocabulary=WORDS) for experiment in chosen]
+    applied = [apply(family_words.spelled_out(words, experiment.study), experiment, vocabulary=WORDS) for experiment in chosen]
     remarks = [remark for _, each in applied for remark in each if not (remark == NO_RATE and sets_keep(assignments))]
-    return [asked + assignments for asked, _ in applied], flags_of_families.remarks(words) + remarks
+    return [asked + assignments for asked, _ in applied], family_words.remarks(words) + remarks
 
 
 def split(overrides):

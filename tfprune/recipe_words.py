@@ -35,9 +35,9 @@ class Word:
 
 
 def _set(name, side, augmented, crop, preprocessing="normalise", background=True, training=0.95):
-    return (f"dataset.name={name}", f"dataset.preprocessing={preprocessing}", f"dataset.background={background}",
-            f"dataset.proportion_training_set={training}", f"hyper.image_size={side}", f"hyper.crop_size={crop}",
-            f"hyper.augmentation={augmented}")
+    return (f"dataset.name={name}", f"dataset.preprocessing={preprocessing}", "dataset.scaling=normalise",
+            f"dataset.background={background}", f"dataset.proportion_training_set={training}",
+            f"hyper.image_size={side}", f"hyper.crop_size={crop}", f"hyper.augmentation={augmented}")
 
 
 TORCH_ADAM = 7  # of hyper.optimizer

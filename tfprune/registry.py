@@ -54,10 +54,11 @@ class Registry:
             first, dash, last = part.strip().partition("-")
             if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
                 raise UserError(f"{flag}={text}: expected IDs and ranges such as 3 or 2-6,9002; known IDs are {self.ranges()}")
-            for end in (int(first), int(last or first)):
-                if end not in self:
-                    raise UserError(f"{flag}={text}: no such experiment as {end}; IDs are {self.ranges()}")
-            ids += range(int(first), int(last) + 1) if dash else [int(first)]
+            asked = range(int(first), int(last or first) + 1)
+            missing = next((i for i in asked if i not in self), None)
+            if missing is not None:
+                raise UserError(f"{flag}={text}: no such experiment as {missing}; IDs are {self.ranges()}")
+            ids += asked
         return [self[i] for i in dict.fromkeys(ids)]
 
     def table(self, study=None):

@@ -51,7 +51,7 @@ def tidy(runs):
     Raises:
       UserError: a run is not trained.
     """
-    table = pd.DataFrame([_row(run, run.require("train", "the report")["result"]) for run in runs])
+    table = pd.DataFrame([_read(run) for run in runs])
     table = table.sort_values(["experiment_id", "name"], ignore_index=True)
     first = runs[0].experiment
     judge = first.training.validate_on if table[first.training.validate_on].notna().any() else "train"  # where there are no others
@@ -93,6 +93,17 @@ def summary(table):
 
 def _title(experiment):
     return f"VGG{experiment.dnn.depth} on {experiment.dataset.name}"
+
+
+def _read(run):
+    """The row of a run; UserError where it is not trained, or its done marker is damaged."""
+    marker = run.require("train", "the report")
+    try:
+        return _row(run, marker["result"])
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        if isinstance(problem, UserError):
+            raise
+        raise UserError(f"{run.marker('train')}: damaged, or another version's; train the net again with --overwrite") from None
 
 
 def _row(run, result):

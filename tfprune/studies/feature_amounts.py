@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
 from tfprune.families import feature_families
-from tfprune.flags_of_families import STUDY
+from tfprune.family_words import STUDY
 
 FIRST = {16: 6000, 7: 6200, 10: 6300, 13: 6500, 19: 6700, 22: 6850, 25: 6950, 11: 7200}  # ID of each depth's first experiment
 PLAIN, LAPTOP, LAPTOP_PLAIN = 6999, 9200, 9291

@@ -13,6 +13,7 @@ from tfprune.run import Run
 
 # What TensorFlow raises on a checkpoint that is truncated, overwritten, or of another net.
 DAMAGED = (tf.errors.OpError, ValueError, KeyError, AssertionError, IndexError, TypeError)
+LATER = {"micro_batch"}  # what checkpoints of interrupted trainings may lack: it is tracked since there are families of VGGs
 
 
 class Keeper:
@@ -26,7 +27,7 @@ class Keeper:
     """
 
     def __init__(self, run, kind, keep, **tracked):
-        self.kind, self.folder = kind, run.path / "checkpoints" / kind
+        self.kind, self.folder, self.tracked = kind, run.path / "checkpoints" / kind, tracked
         self.checkpoint = tf.train.Checkpoint(**tracked)
         self.manager = tf.train.CheckpointManager(self.checkpoint, str(self.folder), max_to_keep=keep, checkpoint_name=kind)
 
@@ -52,13 +53,20 @@ class Keeper:
         for number in numbers:
             path = self.folder / f"{self.kind}-{number}"
             try:
-                self.checkpoint.restore(str(path)).assert_existing_objects_matched()
+                self._as_saved(path).restore(str(path)).assert_existing_objects_matched()
                 return number
             except DAMAGED:
                 say(f"{path}: damaged checkpoint, passed over")
         if numbers:
             raise UserError(f"{self.folder}: every checkpoint is damaged; train.py --overwrite trains again from the start")
         return None
+
+    def _as_saved(self, path):
+        """The checkpoint object without what an earlier version of tfprune did not save; that stays as it is."""
+        saved = {name.partition("/")[0] for name, _ in tf.train.list_variables(str(path))}
+        if saved.issuperset(LATER & self.tracked.keys()):
+            return self.checkpoint
+        return tf.train.Checkpoint(**{name: part for name, part in self.tracked.items() if name not in LATER})
 
     def remove_all_but(self, *numbers):
         """Removes the other checkpoints of this kind, and what a killed process left half-written; nothing else in the folder."""

@@ -10,7 +10,6 @@ from tfprune.experiment import UserError
 from tfprune.progress import say
 from tfprune.run import standing
 
-
 DAMAGE = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)  # what JSON of another shape leads to
 
 

@@ -14,6 +14,7 @@ from tfprune.input.gathering import PREFETCH
 from tfprune.training.liveness import trace
 
 GB = 1e9
+SPARE = 0.05  # of a budget, which is not used: what a step takes differs from run to run
 IN_WORK = 3  # batches of the input pipeline besides those that wait: two are being made, one is in the net
 
 
@@ -34,7 +35,7 @@ class Costs:
     sums: float
 
 
-CPU = Costs(process=43e6, kernel=1e6, copies=4, gaps=1.15, sums=1.45)
+CPU = Costs(process=51e6, kernel=0.8e6, copies=4, gaps=1.15, sums=1.45)
 GPU = Costs(process=500e6, kernel=0, copies=2, gaps=1.15, sums=1.45)  # no GPU was there to measure: an allowance for cuDNN
 
 
@@ -85,16 +86,18 @@ def fitting_micro_batch(memory, batch, budget, name="the budget", most=None):
       batch: examples of an update; most: that may go through the net whatever fits (default: all of them).
       budget: bytes; name: what it is called where it is too small.
 
+    Returns an int; a single example may take up the whole budget, more leave a little of it.
+
     Raises:
       UserError: a single example does not fit.
     """
-    most = min(most or batch, batch)
-    if most == batch and memory.of(batch) <= budget:
+    most, granted = min(most or batch, batch), (1 - SPARE) * budget
+    if most == batch and memory.of(batch) <= granted:
         return batch
-    most = min(most, max(1, batch - 1), int((budget - memory.fixed) // memory.per_example))
-    if most < 1:
-        needed = memory.of(1) if batch == 1 else memory.of_pieces(1)
+    needed = memory.of(1) if batch == 1 else memory.of_pieces(1)
+    if needed > budget:
         raise UserError(f"{name}: too small for a training step with one example in the net at a time; {in_gb(needed)} or more is needed")
+    most = max(1, min(most, batch - 1, int((granted - memory.fixed) // memory.per_example)))
     return math.ceil(batch / math.ceil(batch / most))
 
 
