@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-MB = 2**20
+MB = 2**20  # MiB
 NETS = [  # what, ID, settings, two batches
     ("VGG7, all early", 6200, [], (16, 64)),
     ("VGG7, all late", 6245, [], (16, 64)),
@@ -99,7 +99,7 @@ def main():
     if args.measure:
         experiment_id, settings, batch, micro_batch = json.loads(args.measure)
         return print(measure(variant(experiment_id, settings, batch), micro_batch))
-    print(f"{'net':36} {'batch':>5} {'estimate':>9} {'measured':>9} {'ratio':>6} {'estimated in':>13}    (MB)")
+    print(f"{'net':36} {'batch':>5} {'estimate':>9} {'measured':>9} {'ratio':>6} {'estimated in':>13}    (MiB)")
     for name, experiment_id, settings, batches in NETS:
         if not args.only or str(experiment_id) in args.only.split(","):
             compare(name, experiment_id, settings, batches)

@@ -1,14 +1,19 @@
 """Training that runs out of memory, in an update or an evaluation: it goes on as a killed run does with less in the net."""
 import pytest
 
+import data
+from experiments import REGISTRY
 from tests.test_training import assert_same_files, trained
 from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.models import build_model
+from tfprune.overrides import override
+from tfprune.run import Run
 from tfprune.training import losses
 from tfprune.training.checkpoints import Keeper, load_trained
 from tfprune.training.metrics import read
 from tfprune.training.out_of_memory import is_out_of_memory
+from tfprune.training.train import train
 
 # 285 examples in batches of 32, 15 to validate on: call 1 is the first evaluation, 2 to 9 an epoch's updates, 10 the next evaluation, ...
 TINY = ["dataset.limit=300", "hyper.max_num_epochs=3", "hyper.drop_train=0.7"]
@@ -103,6 +108,18 @@ def test_killed_later_it_goes_on_with_the_checkpoints_number(tmp_path, data_dir,
     resumed, marker = trained(tmp_path / "b", data_dir, TINY)
     assert marker["result"]["micro_batch"] == 4
     assert_same_files(run.path, resumed.path)
+
+
+def test_resumed_with_less_memory_it_goes_on_with_fewer(tmp_path, data_dir, monkeypatch):
+    with monkeypatch.context() as patch:
+        failing(patch, ZeroDivisionError, MOMENTS["the second epoch"])
+        with pytest.raises(tf.errors.OpError):
+            trained(tmp_path, data_dir, TINY)
+    run = Run(override(REGISTRY[9002], TINY), tmp_path / "results")
+    with monkeypatch.context() as patch:
+        failing(patch, ZeroDivisionError)  # with more than 7
+        _, result = train(run, data.ensure(run.experiment.dataset, data_dir), micro_batch=4)
+    assert result["micro_batch"] == 4 and len(read(run.path / "metrics.jsonl")) == 4
 
 
 def test_where_one_example_is_too_much_a_line_says_so_and_nothing_is_lost(tmp_path, data_dir, monkeypatch):

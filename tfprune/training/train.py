@@ -42,6 +42,8 @@ def train(run, folder, afresh=False, start=None, micro_batch=None):
             start(trainer)
             trainer.regime.refresh()
         keepers.save_initial()
+    elif micro_batch and micro_batch < int(trainer.micro_batch):
+        trainer.split_finer(micro_batch)  # it goes on as it began, unless there is less memory now
     _say_micro_batch(trainer, micro_batch)
     stopped, figures = until_it_fits(trainer, keepers, lambda: _trained(run, trainer, splits, keepers))
     result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, "micro_batch": int(trainer.micro_batch), **figures}
