@@ -1,5 +1,5 @@
 # make install   the environment .venv (Python 3.11 to 3.13), with the versions that are known to work together
-# make demo      the studies at laptop scale: trains twelve nets and ten masks, measures them, writes tables, figures and a page
+# make demo      the studies at laptop scale: trains nine nets and ten masks, measures them, writes tables, figures and a page
 # make notebooks   executes the seven notebooks of figures on what is in results/, into results/notebooks
 # make test      lint and all tests
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
@@ -7,7 +7,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 BIN := .venv/bin
 WIDTHS := --experiment_ids=9002-9006
 MASKS := --experiment_ids=9010-9019
-FEATURES := --experiment_ids=9240,9250,9260,9270,9280,9290,9291
+FEATURES := --experiment_ids=9250,9270,9290,9291
 DEMO := $(WIDTHS),9010-9019
 
 .PHONY: install demo notebooks test
