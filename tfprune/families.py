@@ -47,6 +47,11 @@ def plain_features(depth=16, patch_size=32):
     return (*widths, dense, dense)
 
 
+def widened(features, factor):
+    """Features (tuple of int) times a width factor, rounded up, so that no layer is left without any."""
+    return tuple(math.ceil(round(width * factor, 9)) for width in features)  # 70 * 0.1 is a little above 7
+
+
 def spread(depth, location, scale, shape, patch_size=32):
     """As many features as the plain VGG has, or a few less, spread over its layers by a skew normal distribution.
 

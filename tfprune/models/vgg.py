@@ -6,11 +6,10 @@ Unit layers: all hidden layers, after the ReLU. `dnn.residual` adds shortcuts pa
 one is left over, which join before the ReLU (He et al. 2016); where the width changes, by a 1x1 convolution and normalisation.
 """
 import itertools
-import math
 from dataclasses import dataclass
 
 from tfprune.experiment import DNN, UserError, non_defaults
-from tfprune.families import blocks, plain_features, spread
+from tfprune.families import blocks, plain_features, spread, widened
 from tfprune.keras import keras
 from tfprune.layers.dropout import Dropout
 from tfprune.models.maskable import LAST, MaskableParts
@@ -38,7 +37,7 @@ def features_of(experiment):
                         "give a dnn.scale above 0, or 0 for all, which is the plain VGG")
     else:
         features = plain
-    return tuple(math.ceil(round(width * dnn.neuron_multiplier, 9)) for width in features)  # 70 * 0.1 is a little above 7
+    return widened(features, dnn.neuron_multiplier)
 
 
 def check_settings(experiment, is_vgg):

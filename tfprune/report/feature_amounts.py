@@ -2,14 +2,13 @@
 
 Data flow one way: done markers of trained runs -> tidy table -> figure and page (feature_page.py). A report is of one depth and data set.
 """
-import math
 
 import numpy as np
 import pandas as pd
 
 from tfprune import files
 from tfprune.experiment import UserError
-from tfprune.families import plain_features
+from tfprune.families import plain_features, widened
 from tfprune.report import feature_page
 from tfprune.report.axes import COLOURS, legend_below, panels
 from tfprune.report.figures import save
@@ -62,7 +61,7 @@ def tidy(runs):
 def plain_profile(experiment):
     """Features of the layers of the plain VGG of this depth and width factor, tuple of int."""
     dnn = experiment.dnn
-    return tuple(math.ceil(width * dnn.neuron_multiplier) for width in plain_features(dnn.depth, experiment.hyper.image_size))
+    return widened(plain_features(dnn.depth, experiment.hyper.image_size), dnn.neuron_multiplier)
 
 
 def layer_names(features):
