@@ -4,9 +4,11 @@
     python report.py --experiment_ids=9010-9019         accuracy against the share of weights that supermasks keep
     python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
     python report.py --experiment_ids=9200-9219         accuracy against where along the depth the features are, and an interactive page
+    python report.py --experiment_ids=9030-9034         which filters serve which class, and what class heads of a few filters are worth
 
 Tables and figures are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
 pkl2csv_robustness.py; the others only trained, and supermasks have figures of redundancy and prunability too where they were exported.
+Of class filters there is a table and a figure of each command of decompose.py that is done, also where it was given files (-w, -i).
 """
 import importlib
 import pathlib
@@ -17,7 +19,7 @@ from tfprune.run import asked
 
 FLAGS = flags.FLAGS
 REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks",
-           "feature_amounts": "tfprune.report.feature_amounts"}
+           "feature_amounts": "tfprune.report.feature_amounts", "decomposing": "tfprune.report.decomposing"}
 
 
 def main(positional):

@@ -44,10 +44,11 @@ def main(positional):
                 memory_budget_gb=FLAGS.memory_budget_gb)
 
 
-def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None, memory_budget_gb=None):
+def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None, memory_budget_gb=None, source=None):
     """Trains a run's net, from the checkpoint `pretrained` or on from that of `resume`, unless that is done; returns the done marker.
 
     A checkpoint of the width study (TensorFlow 1) takes the place of a training; `memory_budget_gb` is what a training step may take.
+    A `source` says where the weights come from; without one `pretrained` and `resume` do, or the experiment (`training.start_from`).
     """
     from tfprune.training.memory_budget import within_memory
     from tfprune.training.origin import check_start, finished_with, train_from
@@ -55,7 +56,7 @@ def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, stri
     from tfprune.training.summaries import rebuild
 
     records = partial(data.ensure, run.experiment.dataset, data_dir, strict=strict)
-    source = source_of(run, pretrained, resume, overwrite)
+    source = source or source_of(run, pretrained, resume, overwrite) or decomposed(run, records, overwrite)
     keep = source.keep if source else partial(train_from, run, afresh=overwrite) if run.experiment.dnn.name else only_records
     fitting = {}
 
@@ -78,6 +79,15 @@ def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, stri
     if marker and not dry_run:
         rebuild(run)  # also where it was done before: the process may have died here
     return marker
+
+
+def decomposed(run, records, overwrite):
+    """The trained net of another experiment from which a run starts, where it asks for one (`training.start_from`)."""
+    if not run.experiment.dnn.top:
+        return None
+    from tfprune.filters.finetune import start_of
+
+    return start_of(run, REGISTRY, records, overwrite)
 
 
 def evaluate(run, data_dir, pretrained=None, resume=None):

@@ -23,6 +23,8 @@ KINDS = {  # net: (experiment, settings), of which everything but batch normalis
     "scores": (9016, ["hyper.batch_size=32", "hyper.learning_rate=0.1"]),
     "scores and a penalty": (9016, ["hyper.batch_size=32", "training.trainer=ss", "hyper.score_penalty=0.001"]),
     "lottery": (9016, ["hyper.batch_size=32", "training.trainer=lottery", "hyper.max_num_epochs=8"]),
+    "class-specific gates": (9002, ["training.trainer=csg", "training.gate_warm_up=0", "training.gate_period=1", "hyper.gated_weight=0.7",
+                                    "hyper.gate_penalty=0.01", "hyper.weight_decay=0.01"]),
     "one threshold": (9016, ["hyper.batch_size=32", "dnn.keep_over=all"]),
     "five likeliest": (9002, ["training.top_5=true"]),
     "VGG without normalisation": (9200, ["dnn.norm_epsilon=0", "hyper.drop_train=1", "hyper.batch_size=4"]),

@@ -81,7 +81,7 @@ def _another(field):
     if field.type is bool:
         return not field.default
     if field.type is str or field.type is tuple:
-        other = next(choice for choice in field.metadata["choices"] or ("x",) if choice != field.default)
+        other = next(choice for choice in field.metadata["choices"] or ("x",) if choice not in (field.default, *field.default))
         return other if field.type is str else (other,)
     return field.default + 1
 

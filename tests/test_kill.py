@@ -48,7 +48,7 @@ def test_killed_and_run_again(tmp_path, data_dir, reference, script):
     assert_same_files(next((root / str(number)).glob("laptop/*")), next(results.glob("laptop/*")))
 
 
-def test_sigterm_saves_within_an_epoch_and_the_end_is_the_same(tmp_path, data_dir, reference):
+def test_sigterm_saves_and_the_end_is_the_same(tmp_path, data_dir, reference):
     root, seconds = reference
     results = tmp_path / "results"
     arguments = [*LONGER, f"--results_dir={results}", f"--data_dir={data_dir}"]
@@ -61,6 +61,16 @@ def test_sigterm_saves_within_an_epoch_and_the_end_is_the_same(tmp_path, data_di
     assert process.returncode == 143
     ok("train.py", *arguments)
     assert_same_files(next((root / "0").glob("laptop/*")), next(results.glob("laptop/*")))
+
+
+def test_what_a_dead_process_left_half_written_is_removed(tmp_path, data_dir):
+    arguments = [*TINY, f"--results_dir={tmp_path}", f"--data_dir={data_dir}"]
+    ok("train.py", *arguments)
+    run = next(tmp_path.glob("laptop/*"))
+    (run / ".corr1.pkl.zjldajlq.part.pkl").write_bytes(b"half")
+    (run / "checkpoints" / ".origin.json.zjldajlq.part.json").write_bytes(b"half")
+    ok("get_activations.py", *arguments)
+    assert not list(run.rglob("*.part*"))
 
 
 def test_a_second_process_on_one_run_leaves_with_one_line(tmp_path, data_dir):

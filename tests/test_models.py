@@ -20,6 +20,7 @@ LINEAR = ["dataset.dimension=12"]
 REGRESSION = ["hyper.mse=true", "dataset.regression=true"]
 TINY = ["hyper.image_size=17", "dnn.neuron_multiplier=0.1"]
 SMALL = [*TINY, "dataset.preprocessing=crop"]
+EDGE_POPUP = ["dnn.mask=edge_popup", "dnn.last_dense=false"]
 DENSE = ["dnn.mask=none"]  # of the deepest nets: 105 masks take a minute to compile, and the shallower ones have the same blocks
 # One experiment for every net of MODELS; a new net needs a line here (test_table_is_complete).
 TABLE = {
@@ -42,6 +43,13 @@ TABLE = {
     "ResNet18_v15": override(REGISTRY[5000], TINY), "ResNet50_v15": override(REGISTRY[5007], TINY),
     "ResNet101_v15": override(REGISTRY[5005], [*TINY, *DENSE]), "WideResNet50_2": override(REGISTRY[5002], TINY),
     "WideResNet101_2": override(REGISTRY[5011], [*TINY, *DENSE]),
+    "ResNet34_v15": override(REGISTRY[7010], ["dnn.name=ResNet34_v15", *TINY]),
+    "ResNet152_v15": override(REGISTRY[7010], ["dnn.name=ResNet152_v15", *TINY]),
+    "ResNeXt50_32x4d": override(REGISTRY[7010], ["dnn.name=ResNeXt50_32x4d", *TINY, "dnn.neuron_multiplier=0.25"]),
+    "ResNeXt101_32x8d": override(REGISTRY[7010], ["dnn.name=ResNeXt101_32x8d", *TINY, "dnn.neuron_multiplier=0.125"]),
+    "ResNet20": override(REGISTRY[9030], [*EDGE_POPUP, "dnn.neuron_multiplier=0.2"]),
+    "ResNet32": override(REGISTRY[9030], ["dnn.name=ResNet32"]), "ResNet44": override(REGISTRY[9030], ["dnn.name=ResNet44"]),
+    "ResNet56": override(REGISTRY[9030], ["dnn.name=ResNet56"]), "ResNet110": override(REGISTRY[9030], ["dnn.name=ResNet110"]),
     "VGG": override(REGISTRY[6376], ["dnn.neuron_multiplier=0.05", "dnn.residual=true"]),
 }
 

@@ -76,6 +76,18 @@ def test_imagenet_nets_warm_up_and_fall():
     assert (schedule.epochs, schedule.reason) == (90, "all 90 epochs done")
 
 
+@pytest.mark.parametrize(("epochs", "falls"), [(200, (100, 150)), (30, (15, 23)), (1, (1, 1))])
+def test_milestones(epochs, falls):
+    """At half and three quarters of all epochs, of which a training that ends earlier sees fewer."""
+    settings = ["training.schedule=milestones", f"hyper.max_num_epochs={epochs}", "hyper.learning_rate_factor_per_decay=0.2"]
+    schedule = Schedule(override(REGISTRY[9002], settings), updates_per_epoch=7)
+    expected = [.01 * .2 ** sum(epoch >= fall for fall in falls) for epoch in range(epochs)]
+    assert [schedule.rate(epoch, step) for epoch in range(epochs) for step in (0, 6)] == pytest.approx(np.repeat(expected, 2), rel=1e-12)
+    if epochs == 200:
+        shorter = Schedule(override(REGISTRY[9002], [*settings, "dnn.time_step=60"]))
+        assert shorter.epochs == 140 and shorter.rate(139) == pytest.approx(.002)
+
+
 def test_the_rate_is_that_of_the_batch_there_is():
     """Of a small data set all examples are a batch, whatever the experiment asks for."""
     experiment = override(REGISTRY[9002], ["training.schedule=resnet_imagenet", "hyper.batch_size=8192"])

@@ -71,7 +71,7 @@ def test_a_penalty_on_scores(data_dir):
     settings = ("hyper.weight_decay=0", "hyper.max_num_epochs=1")
     plain, pushed = (trainer_of(data_dir, *settings, *more) for more in ((), ("training.trainer=ss", "hyper.score_penalty=0.001")))
     start = sum(float(tf.reduce_sum(tf.sigmoid(layer.scores))) for layer in pushed.regime.masked)
-    assert float(pushed.regime.penalty()) == pytest.approx(.001 * start, rel=1e-5)
+    assert float(pushed.regime.penalty(0)) == pytest.approx(.001 * start, rel=1e-5)
     means = []
     for trainer in (plain, pushed):
         trainer.train_epoch(lambda: None)
@@ -131,6 +131,7 @@ def test_training_is_traced_once(data_dir):
 @pytest.mark.parametrize("settings", [
     ["dnn.mask=iterand", "hyper.redraw_every=7"], ["dnn.mask=sampled", "hyper.learning_rate=10"],
     ["dnn.keep_over=all", "training.keep_epochs=2"],
+    ["training.trainer=csg", "dnn.last_dense=true", "training.gate_warm_up=0", "training.gate_period=2"],
     ["training.trainer=lottery", "hyper.max_num_epochs=8", "hyper.optimizer=7", "hyper.learning_rate=0.001"],
     ["hyper.optimizer=7", "hyper.learning_rate=0.001", "dnn.mask=dnw", "dnn.freeze=false", "training.save_every=2"]])
 def test_resuming_gives_the_same_bits(tmp_path, data_dir, monkeypatch, settings):

@@ -114,7 +114,7 @@ def test_the_masks_of_edge_popup_become_fixed_ones(tmp_path):
     (lambda: conv4(.5, width=2), [], r"convs\.0\.weight has the shape \(12, 3, 3, 3\), that of the net Conv4 .* is \(6, 3, 3, 3\); a net"),
     (lambda: small(1, (6, 25, 25, 10), .5), [], r"does not fit the net Conv4 of experiment 5024, so nothing was loaded: it lacks convs\.5"),
     (lambda: cresnet18(.5), [], r"it lacks convs\.0\.scores, .* and 10 more and has besides bn1\.running_mean, .* more$"),
-    (lambda: small(2, (6, 12, 25, 25, 100), .5), [], r"linear\.4\.weight has the shape \(100, 25, 1, 1\)")])
+    (lambda: small(2, (6, 12, 25, 25, 100), .5), [], r"linear\.4\.weight has the shape \(100, 25, 1, 1\), .* is \(10, 25\)")])
 def test_refuses_other_nets_and_loads_nothing(tmp_path, make, settings, says):
     experiment = override(REGISTRY[5024], [*CONV4, *settings])
     model, before = build_model(experiment), build_model(experiment).get_weights()
@@ -150,8 +150,8 @@ def broken(tmp_path):
     yield "empty", b"", "cannot be read as a checkpoint"
     nan = conv4(.5)
     nan.linear[0].scores.data[0] = float("nan")
-    for name, content, says in (("code", {"state_dict": {"a": Command()}}, r"names \w+\.system, code"),
-                                ("module", torch.nn.Linear(2, 2), r"names torch\.nn\.modules\.linear\.Linear, code"),
+    for name, content, says in (("code", {"state_dict": {"a": Command()}}, r"asks for \w+\.system; reading a file runs"),
+                                ("module", torch.nn.Linear(2, 2), r"asks for torch\.nn\.modules\.linear\.Linear; "),
                                 ("tensor", torch.ones(3), "holds a Tensor, not the dictionary"),
                                 ("none", {"state_dict": {}}, "no state_dict"),
                                 ("words", {"state_dict": {"a": "b"}}, "has no state_dict of a net's tensors"),
@@ -170,7 +170,7 @@ def test_refuses_what_is_no_checkpoint_and_runs_nothing(tmp_path, monkeypatch):
             loaded(experiment, path)
         assert "\n" not in str(problem.value) and str(problem.value).startswith(f"--pretrained={path}: ")
     assert not (tmp_path / "hacked").exists()
-    with pytest.raises(UserError, match=r"nothing\.pth: no such file; expected a checkpoint of PyTorch \(\.pth\)"):
+    with pytest.raises(UserError, match=r"nothing\.pth: no such file; expected a checkpoint of PyTorch \(\.pth, \.th\)"):
         TorchCheckpoint("nothing.pth")
 
 

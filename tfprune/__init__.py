@@ -22,6 +22,9 @@ _FACE = {
     "save_supermask": "tfprune.masks.supermask",
     "load_supermask": "tfprune.masks.supermask",
     "feature_families": "tfprune.families",
+    "class_filters": "tfprune.filters.indices",
+    "decompose_head": "tfprune.filters.decomposition",
+    "remove_class": "tfprune.filters.removal",
     "UserError": "tfprune.experiment",
     "override": "tfprune.overrides",
 }

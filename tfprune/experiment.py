@@ -15,10 +15,12 @@ INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_const
          "xavier_constant", "standard", "pretrained")
 # Append-only: pickles list their results in this order.
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
+SCHEDULES = ("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant", "warm_restarts", "milestones")
+NOISES = ("replace", "matched", "zero", "add", "shuffle")  # of tfprune/filters/noises.py
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
 # How examples are prepared: images in memory (vectors there take "none" only), and images that are decoded as they are read.
 IN_MEMORY = ("crop", "pad", "none", "normalise", "resized_crop", "patch")
-ENCODED = ("resnet", "inception", "torchvision")
+ENCODED = ("resnet", "inception", "torchvision", "squash")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Dataset:
     regression: bool = setting(False)
     # Images are normalised by each channel's mean and deviation, left from 0 to 1, or each has its own contrast taken out.
     scaling: str = setting("normalise", choices=("normalise", "unit", "contrast"))
-    statistics: str = setting("own", choices=("own", "feature_amounts"))  # means and deviations: DATASETS', or as that study has them
+    statistics: str = setting("own", choices=("own", "feature_amounts", "imagenet", "decomposing"))  # means and deviations
+    # ... DATASETS', ImageNet's, or as those studies have them
     three_channels: bool = setting(False)  # grey images are given to the net as three equal channels
     background: bool = setting(True)  # imagenet: class 0 is the background, which no image shows; without it 1,000 classes from 0
 
@@ -121,6 +124,8 @@ class DNN:
     features: tuple = setting((), each=int, low=1)  # of each layer, in place of the distribution's
     residual: bool = setting(False)  # skip connections
     norm_epsilon: float = setting(1e-5, low=0, high=1)  # of batch normalisation; 0: none, and no bias in its place
+    # Decomposing: filters of each class that its logit sees (tfprune/filters); below 1: so large a share; 0: all filters, a dense head.
+    top: float = setting(0.0, low=0)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,11 @@ class Hyper:
     score_penalty: float = setting(1e-8, low=0)  # of training.trainer=ss: times the sum of sigmoid(score)
     redraw_share: float = setting(0.1, low=0, high=1)  # of the rule "iterand": of the masked-out weights, every `redraw_every` updates
     redraw_every: int = setting(300, low=1)
+    # Of training.trainer=csg: weight of the gated path's loss; what is paid for each gate (their sum) above ...
+    gated_weight: float = setting(1.0, above=0)
+    gate_penalty: float = setting(1e-3, low=0)
+    gate_density: float = setting(0.2, low=0, high=1)  # ... this share of all gates
+    gated_rate: float = setting(1.0, above=0)  # learning rate in the gated epochs, times the schedule's
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ class Training:
     decayed_kernels: str = setting("all", choices=("all", "hidden_dense"))
     mse: str = setting("per_example", choices=("per_example", "broadcast"))
     # of the learning rate
-    schedule: str = setting("decay", choices=("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant", "warm_restarts"))
+    schedule: str = setting("decay", choices=SCHEDULES)
     restarts: str = setting("prompt", choices=("prompt", "late"))  # of "warm_restarts": with a cycle's first update, or its second
     keep: str = setting("best", choices=("best", "last"))  # which epoch's weights; "last" never stops early
     # "trainables": biases, scores and normalisation too; "without_norm": all of these but normalisation
@@ -170,7 +180,7 @@ class Training:
     weight_decay_in: str = setting("loss", choices=("loss", "gradient"))  # the latter leaves it out of the reported loss
     label_smoothing: float = setting(0.0, low=0, high=1)
     warm_up: int = setting(0, low=0)  # epochs: of "cosine" and "constant"
-    trainer: str = setting("default", choices=("default", "ss", "lottery"))
+    trainer: str = setting("default", choices=("default", "ss", "lottery", "csg", "head"))
     lottery_start: str = setting("dense", choices=("dense", "empty"))  # what the trainer "lottery" keeps while it trains weights
     keep_epochs: int = setting(0, low=0)  # the share kept falls from all to hyper.keep over so many epochs
     validate_on: str = setting("val", choices=("val", "test"))  # the set by which the best epoch is chosen
@@ -179,6 +189,11 @@ class Training:
     last_batch: str = setting("drop", choices=("drop", "keep", "scale"))
     give_up_after: int = setting(0, low=0)  # epochs after which a net is given up that guesses less than twice as well as chance; 0: none
     micro_batch: int = setting(0, low=0)  # examples that go through the net at once, gradients being summed; 0: as many as fit
+    # "csg": after `gate_warm_up` epochs, the last `gate_epochs` of every `gate_period` train class-specific gates.
+    gate_warm_up: int = setting(10, low=0)
+    gate_period: int = setting(3, low=1)
+    gate_epochs: int = setting(1, low=1)
+    start_from: int = setting(-1, low=-1)  # ID of the experiment whose trained net this one decomposes and trains on; -1: none
     top_5: bool = setting(False)  # counted too where there are no more than ten classes
 
 
@@ -192,6 +207,12 @@ class Measure:
     kinds: tuple = setting(("knockout", "noise", "targeted"), choices=KINDS)
     fidelity: str = setting("corrected", choices=("corrected", "original"))
     streaming: bool = setting(False)  # redundancy over every row of every example, nothing stored
+    augmented: bool = setting(False)  # class filters are sought in augmented training images
+    noise: tuple = setting(("replace",), choices=NOISES)  # what takes the place of filters whose part is asked for
+    draws: int = setting(20, low=1)  # seeds of that noise, and of random sets
+    gates: str = setting("largest", choices=("largest", "smallest"))  # which gates of a class name its filters
+    tops: tuple = setting((5, 10, 20), each=int, low=1)  # numbers of filters a class for which gates are compared
+    layer: str = setting("")  # whose filters are sought; "": those that the class head sees
 
 
 @dataclass(frozen=True)

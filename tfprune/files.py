@@ -27,6 +27,13 @@ def atomic(path):
             os.unlink(temporary)
 
 
+def remove_unfinished(folder):
+    """Removes what processes that died in the midst of `atomic` left in a folder and below it; for who has the folder to itself."""
+    for path in pathlib.Path(folder).rglob(".*.part*"):
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
+
+
 def write(path, content):
     """Writes bytes or text atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as handle:

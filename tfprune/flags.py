@@ -48,7 +48,7 @@ def run(main, registry=None):
         if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
             print(sys.modules["__main__"].__doc__.strip() + "\n\nFlags:\n" + _help())
             sys.exit(0)
-        positional = FLAGS(recipe_flags.arguments(sys.argv) if "config" in FLAGS else sys.argv)[1:]
+        positional = FLAGS(recipe_flags.arguments(sys.argv, FLAGS) if "config" in FLAGS else sys.argv)[1:]
         if registry is not None and FLAGS.list:
             print("\n".join(registry.table(FLAGS.study)))
             sys.exit(0)

@@ -19,6 +19,9 @@ QUIRKS = {
     "feature_amounts": {
         "dataset.proportion_training_set": "1", "training.validate_on": "test", "training.restarts": "late", "training.last_batch": "scale",
         "dataset.resize": "pil", "dataset.statistics": "feature_amounts", "dataset.three_channels": "true"},
+    "decomposing": {
+        "dataset.proportion_training_set": "1", "training.validate_on": "test", "dataset.statistics": "decomposing",
+        "measure.augmented": "true", "measure.gates": "smallest"},
 }
 # Of the width study's train.py alone: nets with a schedule of their own were trained by other scripts.
 QUIRKS_OF_DECAY = ("dataset.shuffle", "training.evaluate", "training.decayed_kernels")
@@ -43,6 +46,8 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
     name = experiment.name
     if changed.hyper.keep != experiment.hyper.keep:
         name = re.sub(r"_keep=[\d.e-]+", f"_keep={changed.hyper.keep:g}", name)
+    if changed.dnn.top != experiment.dnn.top:
+        name = re.sub(r"_k=(all|[\d.e-]+)", f"_k={changed.dnn.top or 'all'}".removesuffix(".0"), name)
     if changed.trained_hash() != experiment.trained_hash():
         name += "+" + changed.trained_hash()[:8]
     if seed is not None and seed != experiment.seed:

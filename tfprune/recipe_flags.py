@@ -1,19 +1,21 @@
-"""The flags of two originals' main.py: before the command line is parsed, they become overrides.
+"""The flags of three originals' main.py: before the command line is parsed, they become overrides.
 
 `--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py, for
-allenai/hidden-networks, and in tfprune/family_words.py, for Rethinking_CNN_Layerwise_Feature_Amounts.
+allenai/hidden-networks, in tfprune/family_words.py, for Rethinking_CNN_Layerwise_Feature_Amounts, and in tfprune/filter_words.py, for
+decomposing-the-deep.
 """
-from tfprune import family_words, recipe_words
+from tfprune import family_words, filter_words, recipe_words
 from tfprune.experiment import GROUPS, UserError
 from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply
 
-WORDS = recipe_words.WORDS | family_words.WORDS
-ALIASES = recipe_words.ALIASES | family_words.ALIASES
+WORDS = recipe_words.WORDS | family_words.WORDS | filter_words.WORDS
+ALIASES = recipe_words.ALIASES | family_words.ALIASES | filter_words.ALIASES
 TRUTHS = ("true", "false")  # in any case; after a switch, which may stand alone: any other word there is of something else
 
 
-def arguments(argv):
-    """The command line with the original's flags turned into `--set=word=value`; all else stays as it is.
+def arguments(argv, own=()):
+    """The command line with the originals' flags turned into `--set=word=value`; all else stays as it is, as do `own` flags of the script
+    where they are without effect in others.
 
     Raises:
       UserError: an old flag without its value; `--set` with neither an assignment nor a data set.
@@ -24,7 +26,7 @@ def arguments(argv):
         name, equals, value = token.lstrip("-").partition("=")
         key = name.replace("-", "_")
         key = ALIASES.get(key, key)
-        if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED, "p"):
+        if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED, "p") or (key in UNUSED and key in own):
             result.append("--evaluate" if token == "-e" else token)
             if token == "--":
                 return result + rest

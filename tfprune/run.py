@@ -11,13 +11,17 @@ import pathlib
 
 from tfprune import flags, provenance
 from tfprune.experiment import UserError
-from tfprune.files import read_json, sha256, writable_folder, write_json
+from tfprune.files import read_json, remove_unfinished, sha256, writable_folder, write_json
 from tfprune.progress import say
 
 # The `measure.` settings that decide a stage's files; overriding one of them renames those files and leaves the trained net alone.
 ROWS = ("crosses", "max_rows", "fidelity")
 SCORED = (*ROWS, "streaming")
-STAGES = {"train": (), "get_activations": ROWS, "get_redundancy": SCORED, "get_robustness": (*SCORED, "amounts", "kinds")}
+FOUND = ("augmented", "layer")
+OF_FILTERS = {"indices": FOUND, "validate": FOUND, "essential": (*FOUND, "noise", "draws"), "mutual_info": (*FOUND, "draws"),
+              "curve": ("augmented", "tops", "draws"), "psi": ("layer",), "selectivity": ("layer",),
+              "csg": ("augmented", "gates", "tops", "noise", "draws")}  # of decompose.py
+STAGES = {"train": (), "get_activations": ROWS, "get_redundancy": SCORED, "get_robustness": (*SCORED, "amounts", "kinds"), **OF_FILTERS}
 
 
 def standing(path):
@@ -83,9 +87,23 @@ class Run:
         """The marker of the stage that `what` needs; UserError with the command that runs it where it is missing."""
         marker = self.done(stage)
         if marker is None:
-            raise UserError(f"{self.experiment.flag}: {what} needs {stage} first; run: python {stage}.py "
+            script = f"decompose.py {stage}" if stage in OF_FILTERS else f"{stage}.py"
+            raise UserError(f"{self.experiment.flag}: {what} needs {stage} first; run: python {script} "
                             f"{self.experiment.flag} (with the same --set, --seed, --fidelity, --streaming)")
         return marker
+
+    def done_from(self, stage, needs=()):
+        """As `done`; None too where the stage was made from other stages than `needs`, which are as of `execute`."""
+        marker = self.done(stage)
+        return marker if marker and marker["made_from"].keys() == self._sources(needs).keys() else None
+
+    def _sources(self, needs):
+        """{path of a marker, as seen from this run's directory: its own path} of the stages that one is made from."""
+        markers = [run.marker(stage) for run, stage in self._runs_of(needs)]
+        return {os.path.relpath(marker, self.path): marker for marker in markers}
+
+    def _runs_of(self, needs):
+        return [(self, need) if isinstance(need, str) else need for need in needs]
 
     def execute(self, stage, work, records=None, needs=(), overwrite=False, dry_run=False, remark=None):
         """Runs a stage of this run unless it is done already.
@@ -94,17 +112,17 @@ class Run:
           stage: name in STAGES.
           work: does the stage, given the folder of records; returns `(paths of its files, JSON-ready result)`.
           records: finds or builds the records and returns their folder; called before anything is written into the run.
-          needs: stages that must be done.
+          needs: stages that must be done, of this run; of another as (run, stage).
           overwrite: do it again. dry_run: only say what would be done.
           remark: of a finished stage's marker, the words that follow `finished before`; raises UserError where what it finished is not
             what is asked for.
 
         Returns the stage's marker (None on a dry run).
         """
-        for earlier in needs:
-            if not (dry_run and self.done(earlier) is None):
-                self.require(earlier, stage)
-        marker = None if overwrite else self.done(stage)
+        for run, earlier in self._runs_of(needs):
+            if not (dry_run and run.done(earlier) is None):
+                run.require(earlier, stage)
+        marker = None if overwrite else self.done_from(stage, needs)
         if marker is not None:
             words = remark(marker) if remark else ""
             say(f"{self.experiment.label} {stage}: finished before{words} ({self.path}); --overwrite does it again")
@@ -115,7 +133,7 @@ class Run:
             self._check_records(folder, needs)
             writable_folder(self.path, "--results_dir")
             with self._lock():  # asked again: another process may have done it since
-                marker = None if overwrite else self.done(stage)
+                marker = None if overwrite else self.done_from(stage, needs)
                 if marker and remark:
                     remark(marker)
                 marker = marker or self._work(stage, work, folder, needs)
@@ -124,20 +142,21 @@ class Run:
 
     def _check_records(self, folder, needs):
         """UserError where an earlier stage saw other records: the raw data have changed since."""
-        for earlier in needs:
-            before = self.require(earlier, "this stage").get("records")
+        for run, earlier in self._runs_of(needs):
+            before = run.require(earlier, "this stage").get("records")
             if folder and before not in (None, folder.name):
-                raise UserError(f"--data_dir: {earlier} of {self.experiment.title} used the records {before}, the data there now "
+                raise UserError(f"--data_dir: {earlier} of {run.experiment.title} used the records {before}, the data there now "
                                 f"make {folder.name}; bring the data back, or: python {earlier}.py --overwrite")
 
     def _work(self, stage, work, folder, needs):
         started = provenance.now()
+        remove_unfinished(self.path)
         self.marker(stage).unlink(missing_ok=True)
         write_json(self.path / "config.json", self.experiment.settings())
         files, result = work(folder)
         self._record(stage, provenance.collect(started) | {"records": folder.name if folder else None, "seed": self.experiment.seed})
         marker = {"stage": stage, "settings": self._settings(stage), "result": result, "records": folder.name if folder else None,
-                  "made_from": {self.marker(earlier).name: sha256(self.marker(earlier)) for earlier in needs},
+                  "made_from": {name: sha256(marker) for name, marker in self._sources(needs).items()},
                   "files": {str(path.relative_to(self.path)): sha256(path) for path in files}}
         write_json(self.marker(stage), marker)
         return marker

@@ -35,7 +35,7 @@ class _SizedFile:
     """A file that is never asked for more than it has left: a forged length allocates nothing."""
 
     def __init__(self, file):
-        self._file, self.size = file, os.fstat(file.fileno()).st_size
+        self._file, self.size = file, os.fstat(file.fileno()).st_size - file.tell()
         self._left = self.size
 
     def read(self, size):
@@ -142,7 +142,7 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     _FUNCTIONS |= {(_module, "_reconstruct"): _reconstruct, (_module, "scalar"): _scalar}
 for _module in ("__builtin__", "builtins"):
     _FUNCTIONS |= {(_module, "bytes"): _bytes, (_module, "complex"): _complex, (_module, "set"): _set, (_module, "frozenset"): _frozenset}
-_GLOBALS = _FUNCTIONS | {("numpy", "ndarray"): np.ndarray}
+_CONSTANTS = {("numpy", "ndarray"): np.ndarray}
 
 
 class _Opcodes(dict):
@@ -154,6 +154,7 @@ class Unpickler(pickle._Unpickler):
     """`pickle.Unpickler` for numbers, builtin containers and numpy arrays; `load` raises `Refused` for anything else."""
 
     dispatch = _Opcodes({getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPCODES})
+    functions, constants = _FUNCTIONS, _CONSTANTS  # the globals that may be called, and the others, by (module, name)
 
     def __init__(self, file, encoding="latin1"):
         file = _SizedFile(file)
@@ -168,13 +169,14 @@ class Unpickler(pickle._Unpickler):
         return value
 
     def find_class(self, module, name):
-        if (module, name) not in _GLOBALS:
+        allowed = self.functions | self.constants
+        if (module, name) not in allowed:
             raise Refused(printable(f"{module}.{name}"))
-        return _GLOBALS[module, name]
+        return allowed[module, name]
 
     def load_reduce(self):
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not any(function is allowed for allowed in _FUNCTIONS.values()):
+        if not any(function is allowed for allowed in self.functions.values()):
             raise Refused(f"a call of a {type(function).__name__}")
         result = function(*arguments)
         self.unbuilt += isinstance(result, _Unbuilt)

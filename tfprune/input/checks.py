@@ -1,9 +1,9 @@
 """Whether the settings of a `Dataset` go together, and with the kind of its examples; and what to say where they do not."""
 from tfprune.experiment import DATASETS, ENCODED, IN_MEMORY, UserError
 
-SCALED = ("patch", "resized_crop", "torchvision")  # the preprocessings that end with what `dataset.scaling` says
+SCALED = ("patch", "resized_crop", "torchvision", "squash")  # the preprocessings that end with what `dataset.scaling` says
 # Those that resize grey levels, before anything else is made of them, or as they do and not as `dataset.resize` says.
-LEVELS_RESIZED = ("patch", "none", "resized_crop", "torchvision")
+LEVELS_RESIZED = ("patch", "none", "resized_crop", "torchvision", "squash")
 
 
 def check_dataset(dataset):

@@ -6,17 +6,20 @@
   inception       random crop of 5-100 % of the area, flip     the central 7/8 of both sides         to [-1, 1]
   torchvision     random crop of 8-100 % of the area, flip     short side to 8/7 of the net's,       `dataset.scaling`, to normalise by
                                                                central crop                          ImageNet's mean and deviation
+  squash          flip, colours, stretch, turn, shear, shift,  the whole image to a square           as torchvision
+                  random crop (tfprune/input/squash.py)
 
 Without a seed these are the evaluations of the original (resnet/imagenet_preprocessing.py of the official TensorFlow models, and the
 Inception one of TF-slim): 256 pixels and 224 for the ResNets, 87.5 % for Inception. Random crops have an aspect ratio of 3/4 to 4/3, and
 are resized to the square that the net takes.
 
 "torchvision" is what PyTorch's ImageNet nets are trained and evaluated with: like the first, but a resize to fewer pixels averages
-over all of the image's (`dataset.resize` is not asked), as Pillow's does.
+over all of the image's (`dataset.resize` is not asked), as Pillow's does, and that of "squash".
 """
 import functools
 from dataclasses import dataclass
 
+from tfprune.input import squash
 from tfprune.input.normalise import IMAGENET
 from tfprune.input.scaling import scaled
 from tfprune.keras import tf
@@ -31,7 +34,7 @@ def prepare(encoded, dataset, hyper, augment_seed=None):
 
     Args:
       encoded: string scalar, a JPEG of any size.
-      dataset: `Dataset`; its `preprocessing` ("resnet", "inception" or "torchvision"), `resize` and `scaling` are read.
+      dataset: `Dataset`; its `preprocessing` (of RECIPES), `resize` and `scaling` are read.
       hyper: `Hyper`; its `image_size` is read.
       augment_seed: int32 [2]; the image is augmented where given. The same seed gives the same image.
 
@@ -42,7 +45,7 @@ def prepare(encoded, dataset, hyper, augment_seed=None):
     if augment_seed is None:
         image = recipe.evaluated(tf.io.decode_jpeg(encoded, channels=3), size, method)
     else:
-        image = random_crop(encoded, recipe.least_area, size, method, augment_seed)
+        image = recipe.augmented(encoded, size, method, augment_seed)
     return recipe.scaled(tf.ensure_shape(image, [size, size, 3]), dataset)
 
 
@@ -79,7 +82,7 @@ def central_share(image, size, method):
     return resize(image[top:tf.shape(image)[0] - top, left:tf.shape(image)[1] - left], size, size, method)
 
 
-def random_crop(encoded, least_area, size, method, seed):
+def random_crop(encoded, size, method, seed, least_area):
     """A random part of the image, resized to a square, and mirrored half of the time. Only that part is decoded."""
     where, mirror = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -102,17 +105,20 @@ def to_unit_range(image, dataset):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a family of nets sees images: least area of a random crop, the crop of an evaluation, the scaling, and any resize of its own."""
+    """How a family of nets sees images: in an evaluation, in training, the scaling of both, and any resize of its own."""
 
-    least_area: float
-    evaluated: object
+    evaluated: object  # (image [height, width, 3], size, method) -> [size, size, 3]
+    augmented: object  # (JPEG, size, method, seed) -> [size, size, 3]
     scaled: object
     resize: str = ""
 
 
+_crop_from_8_percent = functools.partial(random_crop, least_area=0.08)
+_crop_from_5_percent = functools.partial(random_crop, least_area=0.05)
+_by_imagenet = functools.partial(scaled, examples=IMAGENET)
 RECIPES = {
-    "resnet": Recipe(0.08, short_side_and_crop, without_mean),
-    "inception": Recipe(0.05, central_share, to_unit_range),
-    "torchvision": Recipe(0.08, functools.partial(short_side_and_crop, halved=half_to_even),
-                          functools.partial(scaled, examples=IMAGENET), "antialias"),
+    "resnet": Recipe(short_side_and_crop, _crop_from_8_percent, without_mean),
+    "inception": Recipe(central_share, _crop_from_5_percent, to_unit_range),
+    "torchvision": Recipe(functools.partial(short_side_and_crop, halved=half_to_even), _crop_from_8_percent, _by_imagenet, "antialias"),
+    "squash": Recipe(squash.squashed, squash.augmented, _by_imagenet, "antialias"),
 }

@@ -13,7 +13,8 @@ from tfprune.keras import tf
 # Deviation of grey levels below which an image is taken for constant: float32 rounding leaves a twentieth of that, and one pixel of
 # 224 x 224 x 3 that differs by one level makes 2.6 times as much.
 LEAST_DEVIATION = 1e-3
-# (mean, deviation) of the channels where they are not those of DATASETS: as "Rethinking Layer-wise Feature Amounts" publishes them.
+# (mean, deviation) of the channels where they are not those of DATASETS: as "Rethinking Layer-wise Feature Amounts" publishes them, as
+# CIFAR's published ResNets (akamaster/pytorch_resnet_cifar10) were trained, and as "Decomposing the Deep" measured these.
 PUBLISHED = {
     "own": {},
     "feature_amounts": {
@@ -22,6 +23,8 @@ PUBLISHED = {
         "fashion_mnist": ((0.1307,), (0.3081,)),  # MNIST's
         "kmnist": ((0.190362019974657,), (0.3474631837640068,)),
     },
+    "imagenet": dict.fromkeys(("cifar10", "cifar100"), (DATASETS["imagenet"].mean, DATASETS["imagenet"].deviation)),
+    "decomposing": {"cifar10": ((0.491, 0.482, 0.447), (0.247, 0.243, 0.261))},
 }
 
 

@@ -2,6 +2,7 @@
 from tfprune.keras import keras, tf
 
 
+@keras.utils.register_keras_serializable("tfprune")
 class Dropout(keras.layers.Layer):
     """Zeroes each input with probability `rate` in training and scales the rest by 1 / (1 - rate); identity otherwise.
 

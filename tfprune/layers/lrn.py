@@ -4,6 +4,7 @@ import numpy as np
 from tfprune.keras import keras, tf
 
 
+@keras.utils.register_keras_serializable("tfprune")
 class LocalResponseNormalization(keras.layers.Layer):
     """y_i = x_i / (bias + alpha * sum of x_j^2 over |j - i| <= depth_radius) ** 0.75, channels last.
 

@@ -2,6 +2,7 @@
 from tfprune.keras import keras, tf
 
 
+@keras.utils.register_keras_serializable("tfprune")
 class TorchBatchNormalization(keras.layers.BatchNormalization):
     """`torch.nn.BatchNorm`: a batch is normalised by its biased variance; n / (n - 1) times that enters the running average.
 

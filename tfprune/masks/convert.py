@@ -1,14 +1,23 @@
 """An existing model under masks."""
 from tfprune.experiment import UserError, derive_seed
 from tfprune.keras import keras, tf
+from tfprune.layers.grouped import GroupedConv2D
 from tfprune.masks.initial import KernelInit, ScoreInit
-from tfprune.masks.layers import SubnetConv1D, SubnetConv2D, SubnetDense, SubnetDepthwiseConv1D, SubnetDepthwiseConv2D
+from tfprune.masks.layers import (
+    SubnetConv1D,
+    SubnetConv2D,
+    SubnetDense,
+    SubnetDepthwiseConv1D,
+    SubnetDepthwiseConv2D,
+    SubnetGroupedConv2D,
+)
 from tfprune.models.rebuild import check_graph, rebuilt, walk
 
 KINDS = {
     keras.layers.Dense: SubnetDense,
     keras.layers.Conv1D: SubnetConv1D,
     keras.layers.Conv2D: SubnetConv2D,
+    GroupedConv2D: SubnetGroupedConv2D,
     keras.layers.DepthwiseConv1D: SubnetDepthwiseConv1D,
     keras.layers.DepthwiseConv2D: SubnetDepthwiseConv2D,
 }

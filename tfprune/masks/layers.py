@@ -5,6 +5,7 @@ import numpy as np
 
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
+from tfprune.layers.grouped import GroupedConv2D
 from tfprune.layers.replaced import replaced
 from tfprune.masks.initial import KernelInit, ScoreInit
 from tfprune.masks.rules import RULES
@@ -147,6 +148,11 @@ class SubnetConv1D(Masked, keras.layers.Conv1D):
 @keras.utils.register_keras_serializable("tfprune")
 class SubnetConv2D(Masked, keras.layers.Conv2D):
     """`keras.layers.Conv2D` under a mask; see `Masked`."""
+
+
+@keras.utils.register_keras_serializable("tfprune")
+class SubnetGroupedConv2D(Masked, GroupedConv2D):
+    """`tfprune.layers.grouped.GroupedConv2D` under a mask; see `Masked`."""
 
 
 @keras.utils.register_keras_serializable("tfprune")

@@ -12,8 +12,9 @@ from functools import lru_cache, partial
 from tfprune.experiment import UserError, channels, classes
 from tfprune.families import SMALLEST_PATCH
 from tfprune.keras import keras, tf
-from tfprune.models import alexnet, convnets, inception, mlp, multiply_adds, resnet, resnet_v15, vgg
+from tfprune.models import alexnet, convnets, inception, mlp, multiply_adds, resnet, resnet_option_a, resnet_v15, vgg
 from tfprune.models.checks import check_together
+from tfprune.models.heads import with_settings
 from tfprune.models.notes import copy_notes
 
 
@@ -52,10 +53,19 @@ MODELS = {
     "cResNet50": Net(resnet_v15.cresnet50, "images", 64, maskable=True),
     "cResNet101": Net(resnet_v15.cresnet101, "images", 64, maskable=True),
     "ResNet18_v15": Net(resnet_v15.resnet18, "images", 64, maskable=True),
+    "ResNet34_v15": Net(resnet_v15.resnet34, "images", 64, maskable=True),
     "ResNet50_v15": Net(resnet_v15.resnet50, "images", 64, maskable=True),
     "ResNet101_v15": Net(resnet_v15.resnet101, "images", 64, maskable=True),
+    "ResNet152_v15": Net(resnet_v15.resnet152, "images", 64, maskable=True),
     "WideResNet50_2": Net(resnet_v15.wide_resnet50, "images", 64, maskable=True),
     "WideResNet101_2": Net(resnet_v15.wide_resnet101, "images", 64, maskable=True),
+    "ResNeXt50_32x4d": Net(resnet_v15.resnext50, "images", 4, maskable=True),  # a group's units
+    "ResNeXt101_32x8d": Net(resnet_v15.resnext101, "images", 8, maskable=True),
+    "ResNet20": Net(resnet_option_a.resnet20, "images", 16, maskable=True),
+    "ResNet32": Net(resnet_option_a.resnet32, "images", 16, maskable=True),
+    "ResNet44": Net(resnet_option_a.resnet44, "images", 16, maskable=True),
+    "ResNet56": Net(resnet_option_a.resnet56, "images", 16, maskable=True),
+    "ResNet110": Net(resnet_option_a.resnet110, "images", 16, maskable=True),
     "VGG": Net(vgg.vgg, "images", None, smallest_side=SMALLEST_PATCH, maskable=True),
 }
 
@@ -100,7 +110,7 @@ def build_training_model(experiment):
     """The same with all of its outputs: [logits, logits of the auxiliary classifiers] where it has such, else the net itself."""
     check_buildable(experiment)
     outputs = 1 if experiment.hyper.mse else classes(experiment.dataset)
-    return MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs)
+    return with_settings(experiment, MODELS[experiment.dnn.name].build(experiment, input_shape(experiment), outputs))
 
 
 def parameter_count(experiment):

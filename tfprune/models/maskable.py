@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from tfprune.experiment import UserError
 from tfprune.keras import keras
+from tfprune.layers.grouped import GroupedConv2D
 from tfprune.layers.initializers import kernel_initializer
 from tfprune.layers.normalisation import TorchBatchNormalization
 from tfprune.masks.initial import SCALED, KernelInit, ScoreInit
-from tfprune.masks.layers import SubnetConv2D, SubnetDense
+from tfprune.masks.layers import SubnetConv2D, SubnetDense, SubnetGroupedConv2D
 from tfprune.masks.rules import RULES
 from tfprune.models.residual import Parts
 
-MASKED = {keras.layers.Conv2D: SubnetConv2D, keras.layers.Dense: SubnetDense}
+MASKED = {keras.layers.Conv2D: SubnetConv2D, GroupedConv2D: SubnetGroupedConv2D, keras.layers.Dense: SubnetDense}
 LAST = "logits"
 
 
@@ -24,7 +25,7 @@ class MaskableParts(Parts):
     momentum: float = 0.9
     first: str = "stem_conv"  # name of the first layer
     torch_stem: bool = False  # that, where it is dense, starts as PyTorch starts a layer, not as `dnn.init` says
-    bias_of_zeros: bool = False  # the last layer, where it is not masked, has such a bias and starts as `dnn.init` says
+    last_bias: str = ""  # "zeros", or "drawn": where it is not masked, the last layer has such a bias and starts as `dnn.init` says
 
     @property
     def frozen(self):
@@ -39,8 +40,8 @@ class MaskableParts(Parts):
         if dnn.mask != "none" and not dense:
             return self._masked(x, kind, name, **options)
         initial, bias = kernel_initial(self.experiment, name), {"use_bias": False}
-        if name == LAST and self.bias_of_zeros:
-            bias = {"use_bias": True}
+        if name == LAST and self.last_bias:
+            bias = {"use_bias": True} if self.last_bias == "zeros" else _bias(x, seed_for(f"init/{name}/bias"))
         elif dense and (name == LAST or self.torch_stem):
             initial = KernelInit("standard", seed=seed_for(f"init/{name}"))
             bias = _bias(x, seed_for(f"init/{name}/bias")) if name == LAST else bias

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tfprune.experiment import Experiment
 from tfprune.keras import keras
+from tfprune.layers.grouped import GroupedConv2D
 from tfprune.layers.initializers import kernel_initializer
 
 GLOROT_UNIFORM, LECUN_NORMAL = 1, 4
@@ -24,7 +25,8 @@ class Parts:
         """Without bias. Where it strides, (size - 1) // 2 rows and columns of zeros come before the image and the rest after it."""
         if stride > 1 and size > 1:
             x = self.padded(x, size, name)
-        return self.kernel_layer(x, keras.layers.Conv2D, name, filters=units, kernel_size=size, strides=stride,
+        kind = GroupedConv2D if options.get("groups", 1) > 1 else keras.layers.Conv2D
+        return self.kernel_layer(x, kind, name, filters=units, kernel_size=size, strides=stride,
                                  padding="same" if stride == 1 else "valid", **options)
 
     def padded(self, x, size, name):
@@ -34,7 +36,7 @@ class Parts:
         return keras.layers.ZeroPadding2D((padding, padding), name=f"{name}_pad")(x)
 
     def kernel_layer(self, x, kind, name, **options):
-        """What a layer of the Keras class `kind`, Conv2D or Dense, makes of `x`: the place where its kernel's start is decided."""
+        """What a layer of the class `kind`, Conv2D, GroupedConv2D or Dense, makes of `x`: the place where its kernel's start is decided."""
         dense = kind is keras.layers.Dense
         initializer = kernel_initializer(GLOROT_UNIFORM if dense else LECUN_NORMAL, self.experiment.seed_for(f"init/{name}"))
         return kind(name=name, use_bias=dense, kernel_initializer=initializer, **options)(x)
@@ -49,14 +51,18 @@ class Parts:
         return keras.layers.ReLU(name="stem")(self.normalisation(x, "stem_bn"))
 
     def basic_block(self, x, units, stride, project, name, output):
-        """Two 3x3 convolutions beside a shortcut, which is the identity or, with `project`, a 1x1 convolution; ReLU after their sum."""
+        """Two 3x3 convolutions beside a shortcut, which is the identity but with `project`; ReLU after their sum."""
         shortcut = x
         if project:
-            shortcut = self.normalisation(self.convolution(x, units, 1, stride, f"{name}_shortcut"), f"{name}_shortcut_bn")
+            shortcut = self.shortcut(x, units, stride, name)
         x = self.normalisation(self.convolution(x, units, 3, stride, f"{name}_conv1"), f"{name}_bn1")
         x = keras.layers.ReLU(name=f"{name}_relu1")(x)
         x = self.normalisation(self.convolution(x, units, 3, 1, f"{name}_conv2"), f"{name}_bn2")
         return keras.layers.ReLU(name=output)(keras.layers.Add(name=f"{name}_add")([x, shortcut]))
+
+    def shortcut(self, x, units, stride, name):
+        """What a block adds where the identity would not fit: a 1x1 convolution, normalised."""
+        return self.normalisation(self.convolution(x, units, 1, stride, f"{name}_shortcut"), f"{name}_shortcut_bn")
 
     def stage(self, x, units, blocks, stride, name):
         """Blocks of which the first strides; the last one's ReLU bears the stage's name."""

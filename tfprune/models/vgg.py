@@ -56,7 +56,7 @@ def check_settings(experiment, is_vgg):
 def vgg(experiment, input_shape, outputs):
     """The net; `features_of` says how wide its layers are."""
     dnn, hyper = experiment.dnn, experiment.hyper
-    parts = Units(experiment, first="conv1_kernel", bias_of_zeros=True, epsilon=dnn.norm_epsilon)
+    parts = Units(experiment, first="conv1_kernel", last_bias="zeros", epsilon=dnn.norm_epsilon)
     *convolved, first, second = features_of(experiment)
     convolutions = iter([(f"conv{number}", width) for number, width in enumerate(convolved, 1)])
     images = x = keras.Input(input_shape, name="images")

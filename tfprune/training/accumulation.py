@@ -17,11 +17,12 @@ class Gradients:
     Args:
       trainer: a `Trainer`.
       weights: the variables that are trained.
+      phase: of the regime.
     """
 
-    def __init__(self, trainer, weights):
+    def __init__(self, trainer, weights, phase=0):
         self.model, self.loss, self.regime, self.score = trainer.training_model, trainer.loss, trainer.regime, trainer.score
-        self.weights, self.micro_batch = weights, int(trainer.micro_batch)
+        self.weights, self.phase, self.micro_batch = weights, phase, int(trainer.micro_batch)
         self._zero = tf.Variable(0.0, trainable=False)  # of a constant zeros would be constants, which a graph keeps
         self._of = self._whole if self.micro_batch >= trainer.batch else self._summed
         self._full = float(trainer.experiment.hyper.batch_size) if trainer.experiment.training.last_batch == "scale" else None
@@ -32,10 +33,10 @@ class Gradients:
     def _whole(self, images, labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
-            outputs = self.model(images, training=True)
-            loss = aim = self.loss(outputs, labels) + self.regime.penalty()
+            outputs, data = self._outputs_and_loss(images, labels)
+            loss = aim = data + self._penalty()
             if self._full:
-                aim = loss + (_count(labels) / self._full - 1) * self.loss.data(outputs, labels)
+                aim = loss + (_count(labels) / self._full - 1) * data
         self._note(loss, outputs, labels)
         return loss, tape.gradient(aim, self.weights)
 
@@ -43,7 +44,7 @@ class Gradients:
         pieces = Pieces(images, labels, self.micro_batch)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
-            penalty = tf.convert_to_tensor(self.loss.penalty() + self.regime.penalty())  # once, not with every piece
+            penalty = tf.convert_to_tensor(self._penalty())  # once, not with every piece
         first = tape.gradient(penalty, self.weights)
         reached = [gradient is not None for gradient in first]
         first = [tf.fill(weight.shape, self._zero) if gradient is None else gradient
@@ -53,8 +54,7 @@ class Gradients:
             own_images, own_labels = pieces.piece(number)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(self.weights)
-                outputs = self.model(own_images, training=True)
-                data = self.loss.data(outputs, own_labels)
+                outputs, data = self._outputs_and_loss(own_images, own_labels)
             self._note(data + penalty, outputs, own_labels)
             share = _count(own_labels) / _count(labels)
             own = tape.gradient(data, self.weights, _count(own_labels) / self._full if self._full else share)
@@ -65,6 +65,15 @@ class Gradients:
         # One piece at a time: the activations of the next take the place of the last one's.
         _, loss, sums = tf.while_loop(lambda number, *_: number < pieces.number, add, (0, penalty, first), parallel_iterations=1)
         return loss, [total if found else None for total, found in zip(sums, reached, strict=True)]
+
+    def _outputs_and_loss(self, images, labels):
+        """What the net makes of examples on the path of the phase, and what the loss has of them."""
+        with self.regime.path(self.phase, labels):
+            outputs = self.model(images, training=True)
+        return outputs, self.regime.weight(self.phase) * self.loss.data(outputs, labels)
+
+    def _penalty(self):
+        return self.loss.penalty() + self.regime.penalty(self.phase)
 
     def _note(self, loss, outputs, labels):
         self.score.update(loss, outputs[0] if isinstance(outputs, list) else outputs, labels)

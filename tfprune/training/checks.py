@@ -1,6 +1,7 @@
 """Settings of a training that do not go together: refused in one line, before anything is written."""
 from tfprune.experiment import UserError, classes
 from tfprune.masks.rules import RULES
+from tfprune.models import costs
 from tfprune.training.accumulation import check_pieces
 from tfprune.training.regimes import REGIMES
 from tfprune.training.schedules import WARMED_UP, Schedule
@@ -10,9 +11,17 @@ def check_trainable(experiment):
     """UserError where the settings of an experiment's training need what it does not have: masks, scores, epochs, classes."""
     Schedule(experiment)  # refuses a length that leaves nothing
     check_pieces(experiment, experiment.training.micro_batch or experiment.hyper.batch_size)
-    for problem in (_of_masks(experiment), _of_lengths(experiment), _of_recipe(experiment)):
+    for problem in (_of_regime(experiment), _of_masks(experiment), _of_lengths(experiment), _of_recipe(experiment)):
         if problem:
             raise UserError(f"{experiment.flag}: {problem}")
+    if experiment.dnn.top or experiment.training.trainer in ("csg", "head"):
+        costs(experiment)  # builds the net without its weights, and so finds out whether it has such a class head
+
+
+def _of_regime(experiment):
+    trainer = experiment.training.trainer
+    problem = REGIMES[trainer].problem(experiment)
+    return problem and f"training.trainer={trainer}: {problem}"
 
 
 def _of_masks(experiment):
@@ -34,8 +43,9 @@ def _of_lengths(experiment):
     training, epochs = experiment.training, Schedule(experiment).epochs
     settled = REGIMES[training.trainer].settled(experiment)
     if 0 < epochs < settled:
+        reached = "the first gated one is" if training.trainer == "csg" else "hyper.keep is reached in"
         return (f"training ends after {epochs} epochs, and with training.trainer={training.trainer}, training.keep_epochs="
-                f"{training.keep_epochs} hyper.keep is reached in epoch {settled}; as many are needed")
+                f"{training.keep_epochs} {reached} epoch {settled}; as many are needed")
     return None
 
 
@@ -54,6 +64,9 @@ def _of_recipe(experiment):
         return f"training.give_up_after={training.give_up_after} needs classes, and a regression has none; only 0 is accepted"
     if hyper.nesterov and hyper.optimizer != 0:
         return f"hyper.nesterov=true is of hyper.optimizer=0 (momentum), not of {hyper.optimizer}"
+    if training.start_from >= 0 and not experiment.dnn.top:
+        return (f"training.start_from={training.start_from} names the net whose class head is decomposed, and with dnn.top=0 none is; "
+                "training.start_from=-1 is needed, or a dnn.top above 0")
     if training.trainer == "lottery" and hyper.weight_decay and training.weight_decay_in == "loss":
         return "training.trainer=lottery changes what is trained, and with it what decays: training.weight_decay_in=gradient is needed"
     return None

@@ -47,6 +47,11 @@ def check_start(run, afresh=False, source=None):
 
 def check_given(experiment, given):
     """UserError where an experiment's weights are to come from a trained net and none is `given`; for whoever starts a training."""
+    if experiment.dnn.top and not given:
+        number = experiment.training.start_from
+        mend = (f"experiment {number}, which is not trained: python train.py --experiment_id={number}" if number >= 0 else
+                "one that is named: --set training.start_from=ID")
+        raise UserError(f"{experiment.flag}: dnn.top={experiment.dnn.top:g} decomposes the class head of a trained net, {mend}")
     if experiment.dnn.init == "pretrained" and not given:
         raise UserError(f"dnn.init=pretrained: {experiment.title} starts from a trained net's weights; give them with "
                         f"--pretrained, or have others drawn: --set dnn.init=X with X one of {', '.join(SCHEMES)}")

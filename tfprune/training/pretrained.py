@@ -1,4 +1,4 @@
-"""`train.py --pretrained` of the width study: the weights of its TF1 checkpoint in place of a training, for all later stages to measure."""
+"""`train.py --pretrained` of nets that others trained: the weights of a checkpoint in place of a training, for later stages to measure."""
 import sys
 
 import numpy as np
@@ -12,7 +12,6 @@ from tfprune.training.checkpoints import Keeper
 from tfprune.training.evaluate import Evaluator, final_figures, in_words
 from tfprune.training.losses import build_loss
 from tfprune.training.origin import check_start
-from tfprune.training.tf1_checkpoints import Tf1Checkpoint
 from tfprune.training.train import remove_traces
 
 
@@ -21,17 +20,14 @@ class Pretrained:
 
     Args:
       run: a `Run`.
-      path: of the checkpoint (`Tf1Checkpoint`).
+      checkpoint: a `Tf1Checkpoint` or a `TorchCheckpoint`.
       overwrite: it may replace what the run holds.
-
-    Raises:
-      UserError: there is no checkpoint.
     """
 
     trains = False
 
-    def __init__(self, run, path, overwrite=False):
-        self.run, self.overwrite, self.checkpoint = run, overwrite, Tf1Checkpoint(path)
+    def __init__(self, run, checkpoint, overwrite=False):
+        self.run, self.overwrite, self.checkpoint = run, overwrite, checkpoint
         self.title = f"--pretrained={self.checkpoint.path}"
 
     @property

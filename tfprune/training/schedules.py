@@ -4,18 +4,22 @@
 "resnet_cifar" and "resnet_imagenet" are those of TensorFlow's official ResNets: the rate falls to a tenth after certain epochs.
 "cosine" and "constant" are those of allenai/hidden-networks: one rate an epoch, rising over the first `training.warm_up` ones to the full
 rate; a cosine then takes it towards 0, which the epoch after the last would have.
-"warm_restarts" (`restarts`) lets it fall and start again.
+"milestones" multiplies the rate by `hyper.learning_rate_factor_per_decay` at half and at three quarters of all epochs, as
+akamaster/pytorch_resnet_cifar10 does. "warm_restarts" (`restarts`) lets it fall and start again. `hyper.gated_rate` is a factor of any
+rate in the gated epochs of training.trainer=csg.
 """
 import math
 from dataclasses import dataclass
 
 from tfprune.experiment import UserError
 from tfprune.training import restarts
+from tfprune.training.gated import is_gated
 from tfprune.training.optimizers import ADAM, ADAM_DEFAULT_RATE, OPTIMIZERS
 from tfprune.training.restarts import cosine
 
 FALLS = (1, 0.1, 0.01, 0.001)
 CIFAR_IMAGES = 50_000  # an epoch as the original's CIFAR schedule counts it
+MILESTONES = (1 / 2, 3 / 4)  # of all epochs
 WARMED_UP = {"cosine": cosine, "constant": lambda share: 1.0}
 
 
@@ -66,11 +70,16 @@ class Schedule:
 
     def rate(self, epoch, step=0):
         """The learning rate of the update after `epoch` epochs and `step` updates."""
+        return self._scheduled(epoch, step) * (self.experiment.hyper.gated_rate if is_gated(self.experiment, epoch) else 1)
+
+    def _scheduled(self, epoch, step):
         hyper, kind = self.experiment.hyper, self.experiment.training.schedule
         if kind == "warm_restarts":
             return self._rate(restarts.factor(self.experiment, epoch, step, self.updates_per_epoch, self.full_batches))
         if kind in WARMED_UP:
             return self._rate(self._of_the_epoch(epoch))
+        if kind == "milestones":
+            return self._rate(hyper.learning_rate_factor_per_decay ** sum(epoch >= share * hyper.max_num_epochs for share in MILESTONES))
         if self.stairs is None:
             return self._rate(hyper.learning_rate_factor_per_decay ** (epoch // hyper.num_epochs_per_decay))
         done = epoch * self.updates_per_epoch + step

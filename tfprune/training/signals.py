@@ -3,18 +3,32 @@ import signal
 
 
 class Termination:
-    """While the block runs, SIGTERM only sets `asked`; outside the main thread signals are left alone."""
+    """While the block runs, SIGTERM only asks to leave, which the work does at its next `leave_if_asked()`.
+
+    Outside the main thread signals are left alone.
+
+    Args:
+      save: function that saves the state.
+    """
+
+    def __init__(self, save):
+        self._save, self._asked, self._before = save, False, None
 
     def __enter__(self):
-        self.asked = False
         try:
             self._before = signal.signal(signal.SIGTERM, self._ask)
         except ValueError:  # not the main thread
             self._before = None
         return self
 
+    def leave_if_asked(self):
+        """Saves and leaves with status 143, if SIGTERM has come."""
+        if self._asked:
+            self._save()
+            raise SystemExit(143)
+
     def _ask(self, *_):
-        self.asked = True
+        self._asked = True
 
     def __exit__(self, *_):
         if self._before is not None:

@@ -1,10 +1,7 @@
-"""Reads a PyTorch checkpoint of allenai/hidden-networks (.pth) into one of our nets. Arrays and numbers are read from it, never code."""
+"""Reads weights of a PyTorch net - allenai/hidden-networks', akamaster/pytorch_resnet_cifar10's, torchvision's - into one of our nets."""
 import functools
 import pathlib
-import pickle
 import re
-import struct
-import warnings
 
 import numpy as np
 
@@ -12,36 +9,32 @@ from tfprune.experiment import UserError
 from tfprune.files import sha256
 from tfprune.masks.rules import RULES
 from tfprune.models import torch_names
+from tfprune.progress import say
+from tfprune.training import torch_files
 
 PREFIX = "module."  # torch.nn.DataParallel puts it before every key
-REFUSED = re.compile(r"GLOBAL (\S+)")  # in what torch says of a file that names something to import
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
-              struct.error)
+STATES = ("state_dict", "model_state_dict")  # where a checkpoint has the state dict, unless it is one itself
+GATES = torch_names.ATTRIBUTES[torch_names.GATES]
 SHOWN = 4  # keys in a message
 
 
 class TorchCheckpoint:
-    """A checkpoint file.
+    """A file of weights.
 
     Args:
-      path: of the file, as torch.save writes it: a dictionary with `state_dict`, or a state dict itself.
+      path: of the file (`torch_files`): a dictionary with a state dict, or a state dict itself.
       flag: which asked for it, for messages.
 
     Attributes:
       path: of the file.
 
     Raises:
-      UserError: there is no such file, or PyTorch is not there.
+      UserError: there is no such file, or PyTorch is needed and not there.
     """
 
     def __init__(self, path, flag="--pretrained"):
         self.path, self._title = pathlib.Path(path), f"{flag}={path}"
-        if not self.path.is_file():
-            raise UserError(f"{self._title}: no such file; expected a checkpoint of PyTorch (.pth)")
-        try:
-            import torch  # noqa: F401
-        except ImportError:
-            raise UserError(f"{self._title}: reading a .pth needs PyTorch: pip install 'tfprune[torch]'") from None
+        torch_files.check(self.path, self._title)
 
     @functools.cached_property
     def sha256(self):
@@ -50,34 +43,15 @@ class TorchCheckpoint:
 
     @functools.cached_property
     def content(self):
-        """The file's dictionary.
-
-        Raises:
-          UserError: it cannot be read, or holds more than arrays, numbers, strings and containers of them.
-        """
-        import torch
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a damaged file torch also warns, which says no more than the error
-                content = torch.load(self.path, map_location="cpu", weights_only=True)
-        except UNREADABLE as error:
-            if refused := REFUSED.search(str(error)):
-                raise UserError(f"{self._title}: names {refused[1].rstrip('.')}, code that reading it would run or import; only arrays and "
-                                "numbers are read from a file (torch.save(model.state_dict(), FILE) writes such)") from None
-            raise UserError(f"{self._title}: cannot be read as a checkpoint of PyTorch, it is none or it is damaged") from None
-        if not isinstance(content, dict):
-            raise UserError(f"{self._title}: holds a {type(content).__name__}, not the dictionary of a checkpoint with its state_dict")
-        return content
+        """The file's dictionary; UserError as of `torch_files.read`."""
+        return torch_files.read(self.path, self._title)
 
     @functools.cached_property
     def tensors(self):
         """{key, without DataParallel's prefix: tensor}, in the order of the file; UserError where it is no checkpoint."""
-        import torch
-
-        found = self.content.get("state_dict", self.content)
+        found = next((self.content[name] for name in STATES if name in self.content), self.content)
         if not isinstance(found, dict) or not found or not all(
-                isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()):
+                isinstance(key, str) and hasattr(value, "shape") for key, value in found.items()):
             raise UserError(f"{self._title}: has no state_dict of a net's tensors, so it is no checkpoint of one")
         prefix = PREFIX if all(key.startswith(PREFIX) for key in found) else ""
         return {key.removeprefix(prefix): value for key, value in found.items()}
@@ -95,6 +69,8 @@ class TorchCheckpoint:
         taken = [entry for entry in entries if self._is_taken(entry, experiment)]
         self._check_keys({entry.key for entry in taken}, _optional(entries, experiment), experiment)
         values = [self._array(entry, experiment) for entry in taken]
+        if GATES in self.tensors and not any(entry.attribute == torch_names.GATES for entry in taken):
+            say(f"{self._title}: its class-specific gates ({GATES}) are passed over; training.trainer=csg takes them")
         for entry, value in zip(taken, values, strict=True):
             entry.variable.assign(value)
             if entry.attribute == torch_names.SCORES and entry.layer.rule_name == "fixed":
@@ -110,7 +86,7 @@ class TorchCheckpoint:
     def _check_keys(self, needed, optional, experiment):
         """UserError where keys are missing, or there are others that are not `optional`."""
         there = {key for key in self.tensors if not key.endswith(torch_names.PASSED_OVER)}
-        missing, extra = sorted(needed - there), sorted(there - needed - optional)
+        missing, extra = sorted(needed - there), sorted(there - needed - optional - {GATES})
         if missing or extra:
             parts = [f"{verb} {_listed(keys)}" for verb, keys in (("lacks", missing), ("has besides", extra)) if keys]
             raise UserError(f"{self._title}: does not fit the net {experiment.dnn.name} of {experiment.title}, so nothing was "
@@ -119,11 +95,10 @@ class TorchCheckpoint:
     def _array(self, entry, experiment):
         """The value of an entry's variable, float32."""
         tensor = self.tensors[entry.key]
-        if tuple(tensor.shape) != entry.torch_shape:
+        if not entry.fits(tuple(tensor.shape)):
             raise UserError(f"{self._title}: {entry.key} has the shape {tuple(tensor.shape)}, that of the net {experiment.dnn.name} of "
                             f"{experiment.title} is {entry.torch_shape}; a net of the same width, images and classes is needed")
-        numbers = tensor.is_floating_point() and tensor.device.type == "cpu"  # a "meta" tensor has none
-        value = tensor.detach().to_dense().float().numpy() if numbers else np.array(np.nan)
+        value = torch_files.as_array(tensor)
         if not np.isfinite(value).all():
             raise UserError(f"{self._title}: {entry.key} holds values that are no finite numbers")
         return entry.as_keras(value)
@@ -155,4 +130,8 @@ def _hint(missing, extra):
         return "; its normalisation has scale and offset: --set dnn.normalisation=affine"
     if all_of(missing, normalisation) and not extra:
         return "; its normalisation has no scale and offset: --set dnn.normalisation=plain"
+    if missing == [GATES]:
+        return "; gates are in the checkpoints of a training with them; weights without are those of a plain net (training.trainer=default)"
+    if "final_weights" in extra:
+        return "; a head that is decomposed already does not say which filters it sees; the plain net's weights and -i INDICES do"
     return ""

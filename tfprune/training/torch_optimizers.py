@@ -5,6 +5,7 @@ from tfprune.experiment import UserError
 from tfprune.models import torch_names
 from tfprune.recipe_words import TORCH_ADAM
 from tfprune.training.optimizers import create_slots
+from tfprune.training.torch_files import as_array
 
 # hyper.optimizer -> {what PyTorch keeps of a weight: what TensorFlow 1's optimiser calls it}; the others cannot be resumed.
 SLOTS = {0: {"momentum_buffer": "momentum"}, TORCH_ADAM: {"exp_avg": "m", "exp_avg_sq": "v"}}
@@ -69,7 +70,7 @@ class Resumed:
 
 
 def _array(tensor, entry):
-    value = tensor.detach().float().numpy()
-    if value.shape != entry.torch_shape or not np.isfinite(value).all():
+    value = as_array(tensor)
+    if not entry.fits(value.shape) or not np.isfinite(value).all():
         raise ValueError(entry.key)
     return entry.as_keras(value)

@@ -18,6 +18,7 @@ from tfprune.training.checkpoints import Keepers
 from tfprune.training.evaluate import final_figures, in_words
 from tfprune.training.metrics import MetricsLog, read
 from tfprune.training.out_of_memory import until_it_fits
+from tfprune.training.signals import Termination
 from tfprune.training.stopping import first_sought, reason_to_stop
 from tfprune.training.summaries import summary
 from tfprune.training.trainer import Trainer
@@ -69,7 +70,8 @@ def _say_micro_batch(trainer, fitting):
 def _trained(run, trainer, splits, keepers):
     """(why training ended, `final_figures` of the kept weights); training goes on from wherever the trainer stands."""
     log = MetricsLog(run, int(trainer.evaluated))
-    stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer))
+    with Termination(keepers.save_last) as termination:
+        stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer), termination)
     keepers.best.restore([int(trainer.best_epoch)])
     return stopped, final_figures(run.experiment, trainer.evaluate, splits)
 
@@ -82,7 +84,7 @@ def _say_result(experiment, trainer, result, splits):
         sys.stderr if int(trainer.lost_at) >= 0 else None)
 
 
-def _train_to_the_end(trainer, splits, keepers, log, board):
+def _train_to_the_end(trainer, splits, keepers, log, board, termination):
     """Alternates evaluation and epochs of training; returns why it ended."""
     speed, started, trained = None, time.monotonic(), 0.0
     judge = trainer.experiment.training.validate_on
@@ -99,8 +101,9 @@ def _train_to_the_end(trainer, splits, keepers, log, board):
             keepers.save_last()
         if reason := reason_to_stop(trainer):
             return reason
+        termination.leave_if_asked()
         started = time.monotonic()
-        speed = trainer.train_epoch(keepers.save_last, board.batches)
+        speed = trainer.train_epoch(keepers.save_last, board.batches, termination.leave_if_asked)
         trained = time.monotonic() - started
         if speed is None:
             return f"the loss was no number at step {int(trainer.lost_at)} of epoch {int(trainer.epoch) + 1}"
@@ -120,14 +123,14 @@ def _figures(trainer, splits):
     line = {"epoch": epoch, "learning_rate": trainer.schedule.rate(epoch), "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
     top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
-    density = {"density": trainer.regime.density()} if trainer.regime.masked else {}
-    return line | (top_5 if trainer.score.top_5 else {}) | density
+    return line | (top_5 if trainer.score.top_5 else {}) | trainer.regime.figures()
 
 
 def _note_best(trainer, figures, best, judge):
     """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always.
 
-    Nets whose masks are not yet those that are sought (`regimes`), and the untrained one, are only kept for want of others.
+    Nets whose masks are not yet those that are sought, or whose gates are not trained yet (`regimes`), and the untrained one, are only
+    kept for want of others.
     """
     if trainer.experiment.hyper.mse:
         loss = figures[f"{judge}_loss"]

@@ -12,7 +12,6 @@ from tfprune.training.losses import build_loss, decayed_weights
 from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients, restart
 from tfprune.training.regimes import REGIMES
 from tfprune.training.schedules import Schedule
-from tfprune.training.signals import Termination
 
 SAVE_SECONDS = 300  # between saves within an epoch
 
@@ -32,10 +31,10 @@ class Trainer:
         self.experiment, self.split = experiment, training_split
         self.training_model = build_training_model(experiment)
         self.model = without_auxiliary(self.training_model)
+        self.regime = REGIMES[experiment.training.trainer](experiment, self.training_model)  # may take layers from training
         self.loss = build_loss(experiment, self.training_model)
         self.rate = tf.Variable(0.0, trainable=False)
         self.optimizer = build_optimizer(experiment, self.rate)
-        self.regime = REGIMES[experiment.training.trainer](experiment, self.training_model)
         self.score = build_score(experiment, self.model)
         self.batch = min(experiment.hyper.batch_size, len(training_split))
         self.micro_batch = tf.Variable(self.batch, dtype=tf.int64)
@@ -75,15 +74,16 @@ class Trainer:
         """Updates of the epoch at hand at these rates (tensor [updates]), batches from an iterator, without returning to Python between."""
         phase = self.regime.phase(int(self.epoch))
         if phase not in self._updates:
-            self._updates[phase] = self._compiled(self.regime.trained(phase), tf.type_spec_from_value(batches))
+            self._updates[phase] = self._compiled(phase, tf.type_spec_from_value(batches))
         self._updates[phase](batches, rates)
 
-    def _compiled(self, weights, iterator):
-        """The compiled loop of updates that train these weights on batches of an iterator of this type."""
+    def _compiled(self, phase, iterator):
+        """The compiled loop of a phase's updates, on batches of an iterator of this type."""
         hyper, training = self.experiment.hyper, self.experiment.training
         in_gradient = hyper.weight_decay and training.weight_decay_in == "gradient"
-        decayed = decayed_weights(self.experiment, self.training_model, weights) if in_gradient else []
-        gradients_of = Gradients(self, weights)
+        weights = self.regime.trained(phase)
+        decayed = decayed_weights(self.experiment, self.training_model, self.regime.decaying(phase)) if in_gradient else []
+        gradients_of = Gradients(self, weights, phase)
 
         @tf.function(input_signature=[iterator, tf.TensorSpec([None], tf.float32)])
         def update(batches, rates):
@@ -97,15 +97,14 @@ class Trainer:
                 if not tf.math.is_finite(loss) and self.lost_at < 0:
                     self.lost_at.assign(self.step)
                 self.step.assign_add(1)
-                self.regime.refresh(self.epoch * self.updates_per_epoch + self.step)
+                self.regime.refresh(phase, self.epoch * self.updates_per_epoch + self.step)
 
         return update
 
-    def train_epoch(self, save, note=lambda: None):
+    def train_epoch(self, save, note=lambda: None, leave_if_asked=lambda: None):
         """Finishes the epoch at hand from wherever it stands; returns the images a second, or None where the loss was lost.
 
-        Between calls of the compiled loop (a second or so) `note()` is called, `save()` now and then, and on SIGTERM before leaving with
-        143.
+        Between calls of the compiled loop (a second or so) `note()` and `leave_if_asked()` are called, and `save()` now and then.
         """
         first = done = int(self.step)
         self.regime.begin(int(self.epoch))
@@ -114,7 +113,7 @@ class Trainer:
             if int(self.epoch) == self.regime.masks_from > 0:
                 restart(self.optimizer)
         started = saved = time.monotonic()
-        with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar, Termination() as termination:
+        with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar:
             bar.update(done)
             while done < self.updates_per_epoch:
                 count = self._update_for_a_second(self.updates_per_epoch - done)
@@ -123,9 +122,7 @@ class Trainer:
                 done += count
                 bar.update(count)
                 note()
-                if termination.asked:
-                    save()
-                    raise SystemExit(143)
+                leave_if_asked()
                 if time.monotonic() - saved > SAVE_SECONDS:
                     save()
                     saved = time.monotonic()
