@@ -9,6 +9,7 @@ from tfprune.input.records import Split
 from tfprune.keras import keras, tf
 from tfprune.overrides import override
 from tfprune.training import accumulation
+from tfprune.training.deferred import Deferred
 from tfprune.training.trainer import Trainer
 
 EXAMPLES = 83  # two batches of 32, and one of 19
@@ -16,6 +17,8 @@ RNG = np.random.default_rng(0)
 SPLIT = Split(RNG.integers(17, size=(EXAMPLES, 8, 8, 1), dtype=np.uint8), RNG.integers(10, size=EXAMPLES), 10)
 PATCH = Split(RNG.integers(17, size=(9, 8, 8, 1), dtype=np.uint8), RNG.integers(10, size=9), 10)
 NUMBERS = Split(RNG.normal(size=(EXAMPLES, 10)).astype("float32"), RNG.normal(size=EXAMPLES).astype("float32"), 1)
+LATE = ["dnn.norm_epsilon=0", "hyper.drop_train=1", "hyper.batch_size=4", "dnn.depth=16", "dnn.neuron_multiplier=1",
+        "dnn.features=8,8,8,8,8,8,8,8,8,8,16,16,16,32,24"]  # its last kernels take more room than a batch's activations there
 KINDS = {  # net: (experiment, settings), of which everything but batch normalisation is here
     "plain": (9002, ["hyper.optimizer=1"]),
     "decay in the loss, smooth labels, momentum": (9002, ["hyper.weight_decay=0.01", "training.label_smoothing=0.1"]),
@@ -28,6 +31,8 @@ KINDS = {  # net: (experiment, settings), of which everything but batch normalis
     "one threshold": (9016, ["hyper.batch_size=32", "dnn.keep_over=all"]),
     "five likeliest": (9002, ["training.top_5=true"]),
     "VGG without normalisation": (9200, ["dnn.norm_epsilon=0", "hyper.drop_train=1", "hyper.batch_size=4"]),
+    "VGG of late kernels, decay in the loss": (9200, [*LATE, "hyper.weight_decay=0.01"]),
+    "VGG of late kernels, decay in the gradient": (9200, [*LATE, "hyper.weight_decay=0.1", "training.weight_decay_in=gradient"]),
 }
 
 
@@ -95,6 +100,40 @@ def test_gradients_are_sums_over_examples(micro_batch, scaled):
     assert trainer.score.result()["loss"] == pytest.approx(loss, rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "late" in kind])
+def test_gradients_of_late_kernels_are_those_of_the_whole_batch(kind):
+    """In pieces of one, two and three, of full batches and smaller ones, in a graph that knows the batch's size or not, and in none."""
+    trainer = trainer_of(kind, "scale")
+    late = Deferred(trainer.training_model, trainer.regime.trained(0), trainer.batch)
+    assert [kernel.name.split("_")[0] for kernel in late.kernels] == ["conv11", "conv12", "conv13", "fc1", "fc2", "logits/kernel:0"]
+    for count, micro_batch in ((4, 1), (4, 3), (3, 2), (1, 3)):
+        images, labels = RNG.normal(size=(count, 32, 32, 1)).astype("float32"), RNG.integers(10, size=count)
+        trainer.micro_batch.assign(trainer.batch)
+        loss, expected = gradients(trainer, images, labels)
+        assert all(gradient.any() for gradient in expected)
+        trainer.micro_batch.assign(micro_batch)
+        found = [gradients(trainer, images, labels)]
+        for known in {4: [4], 3: [None], 1: []}[count]:
+            signature = [tf.TensorSpec([known, 32, 32, 1], tf.float32), tf.TensorSpec([known], tf.int64)]
+            found.append(tf.function(accumulation.Gradients(trainer, trainer.regime.trained(0)), input_signature=signature)(images, labels))
+        for own_loss, own in found:
+            assert float(own_loss) == pytest.approx(loss, rel=1e-6)
+            assert_close(own, expected)
+
+
+def test_which_kernels_wait():
+    """Those of plain layers without activation, called once and trained, that nothing else has; of a batch smaller than they are."""
+    inputs = keras.Input(48)
+    plain, tied, frozen, twice = [keras.layers.Dense(48, name=name) for name in ("plain", "tied", "frozen", "twice")]
+    x = plain(tied(frozen(twice(twice(keras.layers.Dense(48, "relu", name="relu")(inputs))))))
+    other = keras.layers.Dense(48, name="other")
+    model = keras.Model(inputs, other(x))
+    other.kernel = tied.kernel
+    weights = [weight for layer in model.layers if layer is not frozen for weight in layer.trainable_weights]
+    assert [kernel.name for kernel in Deferred(model, weights, 23).kernels] == ["plain/kernel:0"]
+    assert not Deferred(model, weights, 24).kernels, "input and output of the batch take as much room as a kernel"
+
+
 def test_auxiliary_classifiers_in_pieces():
     """Their losses count 0.4 each, and the running figures are those of the logits."""
     inputs = keras.Input((8, 8, 1))
@@ -117,6 +156,17 @@ def test_a_weight_that_the_loss_does_not_reach_stays_without_gradient():
     images, labels = tf.constant(SPLIT.images[:19], tf.float32), tf.constant(SPLIT.labels[:19])
     _, found = tf.function(accumulation.Gradients(trainer, [*trainer.regime.trained(0), lonely]))(images, labels)
     assert found[-1] is None and all(gradient is not None for gradient in found[:-1])
+
+
+def test_a_late_kernel_that_the_loss_does_not_reach_stays_without_gradient():
+    trainer = trainer_of("plain", micro_batch=6)
+    inputs = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(inputs)
+    unheard = keras.layers.Lambda(tf.stop_gradient)(keras.layers.Dense(10)(keras.layers.Dense(80)(flat)))
+    trainer.training_model = trainer.regime.model = keras.Model(inputs, [keras.layers.Dense(10)(keras.layers.Dense(80)(flat)), unheard])
+    assert len(Deferred(trainer.training_model, trainer.regime.trained(0), 32).kernels) == 2
+    _, found = gradients(trainer, SPLIT.images[:32].astype("float32"), SPLIT.labels[:32])
+    assert sorted(gradient.shape for gradient in found if gradient is not None) == [(10,), (64, 80), (80,), (80, 10)]
 
 
 @pytest.mark.parametrize(("count", "most", "sizes"), [(32, 32, [32]), (32, 16, [16, 16]), (19, 16, [9, 10]), (128, 48, [42, 43, 43]),

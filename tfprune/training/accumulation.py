@@ -5,6 +5,7 @@ it saw the batch, and what a net draws at random (dropout, sampled masks) it dra
 """
 from tfprune.experiment import UserError
 from tfprune.keras import tf
+from tfprune.training.deferred import Deferred
 
 
 class Gradients:
@@ -24,7 +25,9 @@ class Gradients:
         self.model, self.loss, self.regime, self.score = trainer.training_model, trainer.loss, trainer.regime, trainer.score
         self.weights, self.phase, self.micro_batch = weights, phase, int(trainer.micro_batch)
         self._zero = tf.Variable(0.0, trainable=False)  # of a constant zeros would be constants, which a graph keeps
-        self._of = self._whole if self.micro_batch >= trainer.batch else self._summed
+        split = self.micro_batch < trainer.batch
+        self._of = self._summed if split else self._whole
+        self._deferred = Deferred(self.model, weights, trainer.batch) if split else None
         self._full = float(trainer.experiment.hyper.batch_size) if trainer.experiment.training.last_batch == "scale" else None
 
     def __call__(self, images, labels):
@@ -33,7 +36,9 @@ class Gradients:
     def _whole(self, images, labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.weights)
-            outputs, data = self._outputs_and_loss(images, labels)
+            with self._path(labels):
+                outputs = self.model(images, training=True)
+            data = self._data(outputs, labels)
             loss = aim = data + self._penalty()
             if self._full:
                 aim = loss + (_count(labels) / self._full - 1) * data
@@ -41,36 +46,44 @@ class Gradients:
         return loss, tape.gradient(aim, self.weights)
 
     def _summed(self, images, labels):
-        pieces = Pieces(images, labels, self.micro_batch)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.weights)
+        pieces, late = Pieces(images, labels, self.micro_batch), self._deferred
+        weights = [*late.others, *late.kernels]
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as penalised:
+            penalised.watch(weights)
             penalty = tf.convert_to_tensor(self._penalty())  # once, not with every piece
-        first = tape.gradient(penalty, self.weights)
+        first = penalised.gradient(penalty, weights)
         reached = [gradient is not None for gradient in first]
         first = [tf.fill(weight.shape, self._zero) if gradient is None else gradient
-                 for weight, gradient in zip(self.weights, first, strict=True)]
+                 for weight, gradient in zip(late.others, first[:len(late.others)], strict=True)]
 
-        def add(number, loss, sums):
+        def add(number, loss, sums, kept):
             own_images, own_labels = pieces.piece(number)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(self.weights)
-                outputs, data = self._outputs_and_loss(own_images, own_labels)
+                tape.watch([own_images, *late.others])  # the images, for an output has no gradient that follows from nothing watched
+                with self._path(own_labels):
+                    outputs, inputs, linear = late.model(own_images, training=True)
+                data = self._data(outputs, own_labels)
             self._note(data + penalty, outputs, own_labels)
             share = _count(own_labels) / _count(labels)
-            own = tape.gradient(data, self.weights, _count(own_labels) / self._full if self._full else share)
+            own = tape.gradient(data, [*late.others, *linear], _count(own_labels) / self._full if self._full else share)
             reached[:] = [found or gradient is not None for found, gradient in zip(reached, own, strict=True)]
+            own, arriving = own[:len(sums)], own[len(sums):]
             sums = [total if gradient is None else total + gradient for total, gradient in zip(sums, own, strict=True)]
-            return number + 1, loss + share * data, sums
+            return number + 1, loss + share * data, sums, late.keep(kept, number, inputs, linear, arriving)
 
         # One piece at a time: the activations of the next take the place of the last one's.
-        _, loss, sums = tf.while_loop(lambda number, *_: number < pieces.number, add, (0, penalty, first), parallel_iterations=1)
-        return loss, [total if found else None for total, found in zip(sums, reached, strict=True)]
+        start = (0, penalty, first, late.nothing(pieces.number))
+        _, loss, sums, kept = tf.while_loop(lambda number, *_: number < pieces.number, add, start, parallel_iterations=1)
+        sums = [*sums, *late.gradients(kept, lambda kernel: penalised.gradient(penalty, kernel))]
+        by_weight = {weight.ref(): total if found else None for weight, total, found in zip(weights, sums, reached, strict=True)}
+        return loss, [by_weight[weight.ref()] for weight in self.weights]
 
-    def _outputs_and_loss(self, images, labels):
-        """What the net makes of examples on the path of the phase, and what the loss has of them."""
-        with self.regime.path(self.phase, labels):
-            outputs = self.model(images, training=True)
-        return outputs, self.regime.weight(self.phase) * self.loss.data(outputs, labels)
+    def _path(self, labels):
+        return self.regime.path(self.phase, labels)
+
+    def _data(self, outputs, labels):
+        """What the loss has of examples with these labels."""
+        return self.regime.weight(self.phase) * self.loss.data(outputs, labels)
 
     def _penalty(self):
         return self.loss.penalty() + self.regime.penalty(self.phase)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfprune.keras import keras, tf
 from tfprune.models import build_training_model, input_shape
+from tfprune.training.deferred import deferred_layers, elements_kept
 from tfprune.training.losses import build_loss
 from tfprune.training.optimizers import build_optimizer, create_slots
 
@@ -29,6 +30,7 @@ class Step:
       constant, per_example: float64 [operations]: what is alive while each operation runs is constant + per_example * batch.
       kernel: float64 [operations]: the kernel of an operation that is a convolution or a gradient of one, else 0.
       weights: of the net, all of them; trained: those that are trained. slots: what the optimiser keeps of each weight.
+      deferred: of those that are trained, kernels whose gradient waits for a batch's last piece; kept: for them, of each example.
       example: one example as it enters the net.
     """
 
@@ -37,6 +39,8 @@ class Step:
     kernel: np.ndarray
     weights: int
     trained: int
+    deferred: int
+    kept: int
     slots: int
     example: int
 
@@ -67,9 +71,11 @@ def trace(experiment):
         optimizer = build_optimizer(experiment, tf.Variable(0.0, trainable=False))
         create_slots(optimizer, weights)
         slots = _bytes(optimizer.variables())
+        late = deferred_layers(model, weights, experiment.hyper.batch_size)
     operations = _needed(graph, [loss, *gradients])
     return Step(*_alive(operations), np.array([_kernel(op) for op in operations]), weights=_bytes(model.weights), trained=_bytes(weights),
-                slots=slots, example=int(_size(examples)[1]))
+                deferred=_bytes([layer.kernel for layer in late]), kept=sum(map(elements_kept, late)) * tf.float32.size, slots=slots,
+                example=int(_size(examples)[1]))
 
 
 def _bytes(weights):

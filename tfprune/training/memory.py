@@ -25,7 +25,7 @@ class Costs:
     Attributes:
       process: bytes; kernel: bytes for each convolution and each gradient of one.
       copies: of the kernel of the convolution at work. gaps: a factor of all tensors, for what lies unused between them.
-      sums: times the trained weights, where the gradients of pieces are summed.
+      sums: times the trained weights whose gradients are summed, piece by piece.
     """
 
     process: float
@@ -46,7 +46,7 @@ class StepMemory:
     Attributes:
       fixed: weights, slots of the optimiser, gradients, workspace: whatever goes through the net.
       per_example: for each example that goes through the net at once.
-      sums: the part of `fixed` that only a batch in pieces needs, whose gradients are summed: those of a piece beside the sums.
+      sums: the part of `fixed` that only a batch in pieces needs: gradients of a piece beside their sums, and what others wait with.
     """
 
     fixed: float
@@ -73,7 +73,7 @@ def estimate(experiment, costs=CPU):
     per_example = (most - one) / (max(batch, 2) - 1)  # a chord of a convex function: in between it is too high, if anything
     waiting = (PREFETCH + IN_WORK) * batch * step.example
     tensors = costs.gaps * (step.weights + step.slots + step.trained + one - per_example + waiting)
-    sums = costs.sums * step.trained
+    sums = costs.sums * (step.trained - step.deferred) + step.kept * batch
     fixed = costs.process + costs.kernel * np.count_nonzero(step.kernel) + tensors + sums
     return StepMemory(fixed, costs.gaps * per_example, sums)
 
