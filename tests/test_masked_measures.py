@@ -247,7 +247,8 @@ def plain(*added):
 
 @pytest.mark.parametrize(("model", "options", "message"), [
     (plain, {"layers": ["fc"]}, "layers: the model 'plain' has no layer fc; there are conv"),
-    (plain, {"layers": ["flat"]}, "layers: flat is a Flatten; only Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D can be masked"),
+    (plain, {"layers": ["flat"]},
+     "layers: flat is a Flatten; only Dense, Conv1D, Conv2D, GroupedConv2D, DepthwiseConv1D, DepthwiseConv2D can be masked"),
     (plain, {"layers": []}, "the model 'plain' has no layer to mask"), (plain, {"first_dense": True}, "has no layer to mask"),
     (plain, {"layers": "conv"}, "layers: a list of layers' names is needed, not 'conv'"),
     (plain, {"keep": 1.5}, "keep=1.5"), (plain, {"keep": float("nan")}, "keep=nan"), (plain, {"rule": "popup"}, "popup"),
