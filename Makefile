@@ -1,5 +1,5 @@
 # make install   the environment .venv (Python 3.11 to 3.13), with the versions that are known to work together
-# make demo      the studies at laptop scale: trains eleven nets and ten masks, measures them, writes tables, figures and a page
+# make demo      the studies at laptop scale: trains thirteen nets and ten masks, measures them, writes tables, figures and a page
 # make notebooks   executes the seven notebooks of figures on what is in results/, into results/notebooks
 # make test      lint and all tests
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
@@ -9,6 +9,7 @@ WIDTHS := --experiment_ids=9002-9006
 MASKS := --experiment_ids=9010-9019
 FEATURES := --experiment_ids=9250,9270,9290,9291
 FILTERS := --experiment_id=9032
+PRUNED := --experiment_ids=9040-9041
 DEMO := $(WIDTHS),9010-9019
 
 .PHONY: install demo notebooks test
@@ -36,6 +37,9 @@ demo: install
 	@$(BIN)/python decompose.py validate $(FILTERS)
 	@$(BIN)/python decompose.py essential $(FILTERS)
 	@$(BIN)/python report.py $(FILTERS)
+	@$(BIN)/python prune.py $(PRUNED)
+	@$(BIN)/python shrink.py --experiment_id=9040 --sparsity=0.5
+	@$(BIN)/python report.py $(PRUNED)
 	@echo "runs: results/laptop    tables: results/csv    figures, and a page for the browser: results/report"
 
 notebooks: install

@@ -10,12 +10,12 @@ import itertools
 
 from tfprune import flags
 from tfprune.registry import Registry
-from tfprune.studies import decomposing, feature_amounts, frivolous_units, hidden_networks
+from tfprune.studies import decomposing, feature_amounts, frivolous_units, hidden_networks, network_pruning
 
 RESULTS_DIR = "results"
 DATA_DIR = "datasets"
 
-STUDIES = (frivolous_units, hidden_networks, feature_amounts, decomposing)
+STUDIES = (frivolous_units, hidden_networks, feature_amounts, decomposing, network_pruning)
 REGISTRY = Registry(itertools.chain.from_iterable(study.experiments() for study in STUDIES))
 
 

@@ -5,12 +5,16 @@
     python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
     python report.py --experiment_ids=9200-9219         accuracy against where along the depth the features are, and an interactive page
     python report.py --experiment_ids=9030-9034         which filters serve which class, and what class heads of a few filters are worth
+    python report.py --experiment_ids=9040-9044         accuracy against sparsity of nets that prune.py has pruned
+    python report.py 9004 --criteria=l2,apoz,random --seeds=0,1,2      likewise of any net, by several criteria, means over three seeds
+    python report.py --experiment_ids=9002-9006 --study=network_pruning      what prune.py has measured of another study's nets
 
 Tables and figures are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
 pkl2csv_robustness.py; the others only trained, and supermasks have figures of redundancy and prunability too where they were exported.
 Of class filters there is a table and a figure of each command of decompose.py that is done, also where it was given files (-w, -i).
 """
 import importlib
+import itertools
 import pathlib
 
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
@@ -18,36 +22,67 @@ from tfprune import flags
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
+PRUNING = "network_pruning"
+EACH = {"keeps": "hyper.keep", "criteria": "measure.criterion"}  # flags that ask for every experiment at several values of a setting
 REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks",
-           "feature_amounts": "tfprune.report.feature_amounts", "decomposing": "tfprune.report.decomposing"}
+           "feature_amounts": "tfprune.report.feature_amounts", "decomposing": "tfprune.report.decomposing",
+           PRUNING: "tfprune.report.pruning"}
 
 
 def main(positional):
     """Writes the figures and the table, and prints where they are."""
     runs = asked_for(positional)
-    studies = sorted({run.experiment.study for run in runs})
-    if len(studies) > 1:
-        raise flags.UserError(f"--experiment_ids: a report is of one study, not of {' and '.join(studies)} at once")
+    study = PRUNING if FLAGS.criteria is not None or FLAGS.study == PRUNING else own_study(runs)
+    if FLAGS.study not in (None, study):
+        raise flags.UserError(f"--study={FLAGS.study}: the runs are reported as those of {study}; only {PRUNING} takes other studies' runs")
     if FLAGS.dry_run:
         print("would write the report of " + ", ".join(run.experiment.label for run in runs))
         return
     out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report")
-    paths = importlib.import_module(REPORTS[studies[0]]).report(runs, out)
+    paths = importlib.import_module(REPORTS[study]).report(runs, out)
     print("\n".join(["wrote", *(f"  {path}" for path in paths)]))
 
 
+def own_study(runs):
+    """The study of the runs; UserError where they are of several."""
+    studies = sorted({run.experiment.study for run in runs})
+    if len(studies) > 1:
+        raise flags.UserError(f"--experiment_ids: a report is of one study, not of {' and '.join(studies)} at once")
+    return studies[0]
+
+
 def asked_for(positional):
-    """The runs of the experiments that the flags name; with --keeps each at all of these shares."""
-    if FLAGS.keeps is None:
-        return asked(REGISTRY, positional)
-    try:
-        return [run for keep in FLAGS.keeps.split(",") for run in asked(REGISTRY, positional, [f"hyper.keep={keep}"])]
-    except flags.UserError as error:
-        raise flags.UserError(str(error).replace("--set hyper.keep=", "--keeps=")) from None
+    """The runs of the experiments that the flags name, in each of --keeps, --criteria and --seeds."""
+    several = [[f"{setting}={value}" for value in FLAGS[name].value.split(",")] for name, setting in EACH.items()
+               if FLAGS[name].value is not None]
+    runs, numbers = [], seeds()
+    for assignments in itertools.product(*several):
+        for FLAGS.seed in numbers:
+            try:
+                runs += asked(REGISTRY, positional, list(assignments))
+            except flags.UserError as error:
+                text = str(error)
+                for name, setting in EACH.items():
+                    text = text.replace(f"--set {setting}=", f"--{name}=")
+                raise flags.UserError(text) from None
+    return runs
+
+
+def seeds():
+    """The numbers of --seeds, or that of --seed."""
+    if FLAGS.seeds is None:
+        return [FLAGS.seed]
+    if FLAGS.seed is not None:
+        raise flags.UserError("--seeds: replaces --seed; give one of them")
+    if not all(text.isdecimal() and len(text) < 10 for text in FLAGS.seeds.split(",")):
+        raise flags.UserError(f"--seeds={FLAGS.seeds}: expected whole numbers from 0, such as 0,1,2")
+    return list(map(int, FLAGS.seeds.split(",")))
 
 
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
     flags.flags.DEFINE_string("out", None, "folder of the report; by default <results_dir>/report")
     flags.flags.DEFINE_string("keeps", None, "of supermasks: the experiments at each of these shares of weights kept, such as 0.1,0.3,0.5")
+    flags.flags.DEFINE_string("criteria", None, "of pruning: the experiments by each of these criteria, such as magnitude,apoz,random")
+    flags.flags.DEFINE_string("seeds", None, "the experiments with each of these seeds, such as 0,1,2; curves are then means")
     flags.run(main, REGISTRY)

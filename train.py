@@ -56,7 +56,7 @@ def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, stri
     from tfprune.training.summaries import rebuild
 
     records = partial(data.ensure, run.experiment.dataset, data_dir, strict=strict)
-    source = source or source_of(run, pretrained, resume, overwrite) or decomposed(run, records, overwrite)
+    source = source or source_of(run, pretrained, resume, overwrite) or started_from(run, records, overwrite)
     keep = source.keep if source else partial(train_from, run, afresh=overwrite) if run.experiment.dnn.name else only_records
     fitting = {}
 
@@ -81,13 +81,14 @@ def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, stri
     return marker
 
 
-def decomposed(run, records, overwrite):
-    """The trained net of another experiment from which a run starts, where it asks for one (`training.start_from`)."""
-    if not run.experiment.dnn.top:
+def started_from(run, records, overwrite):
+    """The trained net of another experiment from which a run starts, decomposed or pruned, where `training.start_from` asks for one."""
+    if run.experiment.training.start_from < 0:
         return None
-    from tfprune.filters.finetune import start_of
+    from tfprune.filters import finetune
+    from tfprune.training import rewinding
 
-    return start_of(run, REGISTRY, records, overwrite)
+    return finetune.start_of(run, REGISTRY, records, overwrite) or rewinding.start_of(run, REGISTRY, overwrite)
 
 
 def evaluate(run, data_dir, pretrained=None, resume=None):

@@ -45,7 +45,7 @@ def ensure(dataset, data_dir, overwrite=False, strict=False):
       UserError: there is no such source, its raw files are missing or damaged, or the records cannot be written.
     """
     source = _source(dataset.name)
-    settings = {field: getattr(dataset, field) for field in getattr(source, "FIELDS", splits.FIELDS)}
+    settings = _settings(dataset, getattr(source, "FIELDS", splits.FIELDS))
     fingerprint = source.fingerprint(dataset, data_dir) if hasattr(source, "fingerprint") else source.load(dataset, data_dir).digest()
     identity = {"format": records.FORMAT, "name": dataset.name, "content": fingerprint, "settings": settings}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -64,6 +64,21 @@ def _source(name):
     if name not in DATASETS:
         raise UserError(f"--set dataset.name={name}: no such data set; there are {', '.join(DATASETS)}")
     return importlib.import_module(f"data.{name}")
+
+
+def _settings(dataset, fields):
+    """{field: value} of what decides the records of a source with these fields.
+
+    Raises:
+      UserError: a split is asked for that the source does not have.
+    """
+    if dataset.num_valid and "num_valid" not in fields:
+        raise UserError(f"--set dataset.num_valid={dataset.num_valid}: {dataset.name} has validation examples of its own; 0 is accepted")
+    if dataset.split == "first" and "split" not in fields:
+        raise UserError(f"--set dataset.split=first: the examples of {dataset.name} are in no order of their own; clean is accepted")
+    default = Dataset(dataset.name)
+    return {field: getattr(dataset, field) for field in fields
+            if field not in splits.LATER or getattr(dataset, field) != getattr(default, field)}
 
 
 def _build(source, dataset, data_dir, folder, meta, overwrite, strict):

@@ -13,7 +13,7 @@ from data import annotations, image_folder, splits
 from data.image_folder import ImageFolder, Images
 from tfprune.experiment import UserError
 
-FIELDS = ("seed", "limit", "proportion_training_set", "random_labels")
+FIELDS = ("seed", "limit", "proportion_training_set", "num_valid", "random_labels")
 NUM_CLASSES = 1 + image_folder.MOST_CLASSES
 SHARDS = {"train": (1024, 1250), "val": (1024, 1250), "test": (128, 390)}  # at most, and images in each
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from tfprune.experiment import UserError
 
-FIELDS = ("seed", "limit", "proportion_training_set", "random_labels", "split")  # what decides the parts of an `Arrays` source
+# What decides the parts of an `Arrays` source.
+FIELDS = ("seed", "limit", "proportion_training_set", "num_valid", "random_labels", "split")
+LATER = ("num_valid",)  # of these and other sources' fields: at its default such a one is no part of what names records, older than it
 CHUNK = 1000  # examples that pass through memory at a time
 
 
@@ -65,7 +67,7 @@ class Arrays:
         if dataset.random_labels:
             labels = random_labels(len(labels), self.num_classes, dataset.seed)
         train, val = split_rows(dataset, count, self.file_sizes)
-        train_size = int(dataset.proportion_training_set * count)
+        train_size = training_size(dataset, count)
         return {"train": chosen(self.train_images, labels, train, train_size),
                 "val": chosen(self.train_images, labels, val, count - train_size),
                 "test": chosen(self.test_images, self.test_labels, np.arange(test_count), test_count)}
@@ -82,22 +84,42 @@ def split_rows(dataset, count, file_sizes=()):
     """Row numbers of the training and of the validation part among the first `count` examples, in the order of their records.
 
     Raises:
-      UserError: nothing would be left to train on.
+      UserError: nothing would be left to train on, or `num_valid` does not go with the split.
     """
+    if dataset.split == "accumulated":
+        if dataset.num_valid:
+            raise UserError(f"--set dataset.num_valid={dataset.num_valid}: the accumulated split holds out a share of every file "
+                            "(dataset.proportion_training_set); 0 is accepted, or dataset.split=clean or first")
+        training_size(dataset, count)
+        return accumulated(file_sizes or (count,), dataset.proportion_training_set, count)
+    split = {"clean": clean, "first": first}[dataset.split]
+    return split(count, training_size(dataset, count), dataset.seed)
+
+
+def training_size(dataset, count):
+    """How many of `count` examples are to train on: all but `num_valid`, or by their proportion. UserError where that is none."""
+    limit = f" with dataset.limit={dataset.limit}" if dataset.limit else ""
+    if dataset.num_valid:
+        if dataset.num_valid >= count:
+            raise UserError(f"--set dataset.num_valid={dataset.num_valid}{limit}: there are {count} training examples; less than {count} "
+                            "of them can be held out")
+        return count - dataset.num_valid
     proportion = dataset.proportion_training_set
     if int(proportion * count) == 0:
-        limit = f" with dataset.limit={dataset.limit}" if dataset.limit else ""
         raise UserError(f"--set dataset.proportion_training_set={proportion}{limit}: leaves none of {count} examples to train on; "
                         "raise it (1 validates on none) or dataset.limit")
-    if dataset.split == "accumulated":
-        return accumulated(file_sizes or (count,), proportion, count)
-    return clean(count, proportion, dataset.seed)
+    return int(proportion * count)
 
 
-def clean(count, proportion, seed):
-    """Disjoint parts of a seeded shuffle: int(proportion * count) rows to train on, the others to validate."""
+def clean(count, size, seed):
+    """Disjoint parts of a seeded shuffle: `size` rows to train on, the others to validate."""
     rows = generator(seed, "split").permutation(count)
-    return np.split(rows, [int(proportion * count)])
+    return np.split(rows, [size])
+
+
+def first(count, size, seed=None):
+    """The first rows validate, the last `size` train, in the order of the files (justincosentino/network-pruning); nothing is drawn."""
+    return np.split(np.arange(count), [count - size])[::-1]
 
 
 def accumulated(file_sizes, proportion, count):

@@ -53,12 +53,12 @@ def one_line(caught):
 
 
 def test_clean_split_is_disjoint_complete_and_seeded():
-    train, val = splits.clean(1000, 0.95, seed=0)
+    train, val = splits.clean(1000, 950, seed=0)
     assert (len(train), len(val)) == (950, 50)
     assert sorted([*train, *val]) == list(range(1000))
     assert list(train) != sorted(train)
-    np.testing.assert_array_equal(train, splits.clean(1000, 0.95, seed=0)[0])
-    assert (train != splits.clean(1000, 0.95, seed=1)[0]).any()
+    np.testing.assert_array_equal(train, splits.clean(1000, 950, seed=0)[0])
+    assert (train != splits.clean(1000, 950, seed=1)[0]).any()
 
 
 def test_accumulated_split_is_the_originals():

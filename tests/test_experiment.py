@@ -22,7 +22,7 @@ def test_set_parses_by_the_type_of_the_field(assignment, value):
 
 @pytest.mark.parametrize("assignment", [
     "hyper.batch_size=abc", "hyper.batch_size=0", "hyper.batch_size=1.5", "hyper.learning_rate=nan", "hyper.learning_rate=inf",
-    "hyper.learning_rate=0", "hyper.drop_train=1.5", "dataset.random_labels=maybe", "dataset.resize=cubic", "hyper.optimizer=8",
+    "hyper.learning_rate=0", "hyper.drop_train=1.5", "dataset.random_labels=maybe", "dataset.resize=cubic", "hyper.optimizer=9",
     "measure.kinds=", "measure.kinds=noise,noise", "measure.kinds=bogus", "measure.amounts=1",
     "dnn.features=", "dnn.features=3,0", "dnn.features=3,x", "dnn.features=1.5", f"dnn.features={2**31}"])
 def test_set_refuses_values_and_says_what_is_accepted(assignment):
@@ -81,7 +81,8 @@ def _another(field):
     if field.type is bool:
         return not field.default
     if field.type is str or field.type is tuple:
-        other = next(choice for choice in field.metadata["choices"] or ("x",) if choice not in (field.default, *field.default))
+        other = next((choice for choice in field.metadata["choices"] or ("x",) if choice not in (field.default, *field.default)),
+                     field.default[0] if field.default else None)
         return other if field.type is str else (other,)
     return field.default + 1
 

@@ -25,6 +25,9 @@ _FACE = {
     "class_filters": "tfprune.filters.indices",
     "decompose_head": "tfprune.filters.decomposition",
     "remove_class": "tfprune.filters.removal",
+    "magnitude_prune": "tfprune.pruning.magnitude",
+    "pruning_sweep": "tfprune.pruning.sweep",
+    "shrink": "tfprune.pruning.shrinking",
     "UserError": "tfprune.experiment",
     "override": "tfprune.overrides",
 }

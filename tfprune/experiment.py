@@ -17,6 +17,12 @@ INITS = ("kaiming_normal", "kaiming_uniform", "signed_constant", "unsigned_const
 KINDS = ("weight_noise", "weight_knockout", "knockout", "noise", "targeted")
 SCHEDULES = ("decay", "resnet_cifar", "resnet_imagenet", "cosine", "constant", "warm_restarts", "milestones")
 NOISES = ("replace", "matched", "zero", "add", "shuffle")  # of tfprune/filters/noises.py
+# What is pruned, by which criterion units (or weights) are ranked (tfprune/pruning/criteria), among which; how training prunes; exports.
+PRUNED = ("weight", "unit")
+CRITERIA = ("magnitude", "l1", "l2", "norm_scale", "activation", "apoz", "taylor", "redundancy", "random")
+SCOPES = ("layer", "global")
+PRUNINGS = ("none", "unstructured", "block", "2_of_4")
+FORMATS = ("keras", "saved_model", "tflite", "tflite_int8")
 GROUPS = ("dataset", "dnn", "hyper", "training", "measure")
 # How examples are prepared: images in memory (vectors there take "none" only), and images that are decoded as they are read.
 IN_MEMORY = ("crop", "pad", "none", "normalise", "resized_crop", "patch")
@@ -73,8 +79,9 @@ class Dataset:
     seed: int = setting(0, low=0)  # of the split, of random labels, of generated sets; shared by all seeds of training
     limit: int = setting(0, low=0)  # first N training and N/5 test examples; 0 = all
     proportion_training_set: float = setting(0.95, above=0, high=1)  # the rest of the training set is for validation
+    num_valid: int = setting(0, low=0)  # so many training examples are for validation, in place of a proportion; 0: by proportion
     random_labels: bool = setting(False)  # of training and validation; test labels stay true
-    split: str = setting("clean", choices=("clean", "accumulated"))
+    split: str = setting("clean", choices=("clean", "accumulated", "first"))  # "first": those for validation are the first, unshuffled
     shuffle: bool = setting(True)
     preprocessing: str = setting("crop", choices=IN_MEMORY + ENCODED)
     resize: str = setting("half_pixel", choices=("half_pixel", "tf1", "pil"))
@@ -145,8 +152,8 @@ class Hyper:
     augmentation: bool = setting(False)
     init_factor: float = setting(1.0, above=0)
     mse: bool = setting(False)
-    # momentum, SGD, Adam, Adagrad, proximal Adagrad, RMSProp, FTRL; 7 is Adam as PyTorch has it, at the full rate
-    optimizer: int = setting(0, choices=tuple(range(8)))
+    # momentum, SGD, Adam, Adagrad, proximal Adagrad, RMSProp, FTRL; 7 is Adam as PyTorch has it, 8 as Keras has it, at the full rate
+    optimizer: int = setting(0, choices=tuple(range(9)))
     nesterov: bool = setting(False)
     restart_epochs: int = setting(10, low=1)  # of training.schedule=warm_restarts: length of the first cycle, ...
     restart_growth: int = setting(2, low=1)  # ... how many times longer each is than the one before, ...
@@ -160,6 +167,9 @@ class Hyper:
     gate_penalty: float = setting(1e-3, low=0)
     gate_density: float = setting(0.2, low=0, high=1)  # ... this share of all gates
     gated_rate: float = setting(1.0, above=0)  # learning rate in the gated epochs, times the schedule's
+    l1_reg: float = setting(0.0, low=0)  # the loss holds this times the sum of |w| over all kernels but the last layer's, ...
+    l2_reg: float = setting(0.0, low=0)  # ... and this times the sum of w^2
+    sparsity: float = setting(0.8, low=0, high=1)  # of training.pruning: the share of each kernel's weights that is 0 in the end
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,7 @@ class Training:
     trainer: str = setting("default", choices=("default", "ss", "lottery", "csg", "head"))
     lottery_start: str = setting("dense", choices=("dense", "empty"))  # what the trainer "lottery" keeps while it trains weights
     keep_epochs: int = setting(0, low=0)  # the share kept falls from all to hyper.keep over so many epochs
+    best: str = setting("accuracy", choices=("accuracy", "loss"))  # the figure by which the best epoch is chosen
     validate_on: str = setting("val", choices=("val", "test"))  # the set by which the best epoch is chosen
     save_every: int = setting(0, low=0)  # epochs between checkpoints that are never removed; 0: none
     # What an epoch does with examples that fill no batch: leaves them out, takes them as a smaller batch, or gives that less weight.
@@ -193,7 +204,16 @@ class Training:
     gate_warm_up: int = setting(10, low=0)
     gate_period: int = setting(3, low=1)
     gate_epochs: int = setting(1, low=1)
-    start_from: int = setting(-1, low=-1)  # ID of the experiment whose trained net this one decomposes and trains on; -1: none
+    start_from: int = setting(-1, low=-1)  # ID of the experiment whose trained net this one decomposes or prunes, and trains on; -1: none
+    # Weights are pruned while the net trains (tensorflow-model-optimization), every `prune_every` updates: the share rises between two
+    # points in time, each a share of all epochs. With start_from the trained net is pruned first, by magnitude, and the rest trained on.
+    pruning: str = setting("none", choices=PRUNINGS)
+    prune_schedule: str = setting("polynomial", choices=("polynomial", "constant"))
+    prune_from: float = setting(0.0, low=0, high=1)
+    prune_until: float = setting(0.5, low=0, high=1)
+    prune_every: int = setting(100, low=1)
+    prune_block: tuple = setting((1, 4), each=int, low=1)  # rows and columns of a block of "block"
+    rewind: int = setting(-1, low=-1)  # with start_from: what is left starts with its weights after so many epochs; -1: the trained ones
     top_5: bool = setting(False)  # counted too where there are no more than ten classes
 
 
@@ -213,6 +233,14 @@ class Measure:
     gates: str = setting("largest", choices=("largest", "smallest"))  # which gates of a class name its filters
     tops: tuple = setting((5, 10, 20), each=int, low=1)  # numbers of filters a class for which gates are compared
     layer: str = setting("")  # whose filters are sought; "": those that the class head sees
+    sparsities: tuple = setting((0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.999), each=float, low=0, high=1)
+    prune_by: tuple = setting(PRUNED, choices=PRUNED)
+    criterion: str = setting("magnitude", choices=CRITERIA)
+    scope: str = setting("layer", choices=SCOPES)  # each layer is pruned to the same share, or all are ranked together
+    excluded: tuple = setting(())  # names of layers that are left whole, besides the last one
+    renormalised: bool = setting(False)  # the averages of batch normalisation are found anew after pruning
+    cut: float = setting(0.5, low=0, high=1)  # the share of units that shrink.py takes out
+    formats: tuple = setting(("keras",), choices=FORMATS)  # in which it writes the smaller net
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 
 from tfprune.experiment import UserError
@@ -27,11 +28,36 @@ def atomic(path):
             os.unlink(temporary)
 
 
+@contextlib.contextmanager
+def atomic_folder(path):
+    """A temporary folder beside `path`; renamed to it when the block ends well, removed otherwise. One that is there is replaced."""
+    path = pathlib.Path(path)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
+    before = temporary.with_name(temporary.name + ".before")
+    try:
+        yield temporary
+        for written in temporary.rglob("*"):
+            sync_folder(written)
+        os.chmod(temporary, 0o777 & ~_umask())
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, before)  # nothing can be renamed to a folder with files in it
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        if before.exists() and not path.exists():
+            os.rename(before, path)
+        for left in (temporary, before):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def remove_unfinished(folder):
-    """Removes what processes that died in the midst of `atomic` left in a folder and below it; for who has the folder to itself."""
-    for path in pathlib.Path(folder).rglob(".*.part*"):
+    """Removes what processes that died in the midst of `atomic` or `atomic_folder` left in a folder and below it; for who has the folder
+    to itself."""
+    for path in list(pathlib.Path(folder).rglob(".*.part*")):
         if path.is_file() and not path.is_symlink():
             path.unlink()
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def write(path, content):

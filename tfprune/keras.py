@@ -14,8 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Holds back what TensorFlow's libraries print while loading (no log level silences them); shown only if loading fails."""
+def quiet():
+    """Holds back what TensorFlow's libraries print on stderr (no log level silences them); shown only if the block fails."""
     with tempfile.TemporaryFile() as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
@@ -31,7 +31,7 @@ def _quiet():
             os.close(stderr)
 
 
-with _quiet():
+with quiet():
     import tensorflow as tf
     import tf_keras as keras
     from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
@@ -48,4 +48,4 @@ def compiled_by_xla():
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-__all__ = ["compiled_by_xla", "keras", "tf"]
+__all__ = ["compiled_by_xla", "keras", "quiet", "tf"]

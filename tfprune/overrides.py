@@ -22,6 +22,7 @@ QUIRKS = {
     "decomposing": {
         "dataset.proportion_training_set": "1", "training.validate_on": "test", "dataset.statistics": "decomposing",
         "measure.augmented": "true", "measure.gates": "smallest"},
+    "network_pruning": {"measure.fidelity": "original"},
 }
 # Of the width study's train.py alone: nets with a schedule of their own were trained by other scripts.
 QUIRKS_OF_DECAY = ("dataset.shuffle", "training.evaluate", "training.decayed_kernels")
@@ -46,6 +47,8 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
     name = experiment.name
     if changed.hyper.keep != experiment.hyper.keep:
         name = re.sub(r"_keep=[\d.e-]+", f"_keep={changed.hyper.keep:g}", name)
+    for penalty in ("l1", "l2"):
+        name = re.sub(rf"_{penalty}=[\d.e-]+", f"_{penalty}={getattr(changed.hyper, penalty + '_reg')}", name)
     if changed.dnn.top != experiment.dnn.top:
         name = re.sub(r"_k=(all|[\d.e-]+)", f"_k={changed.dnn.top or 'all'}".removesuffix(".0"), name)
     if changed.trained_hash() != experiment.trained_hash():
@@ -88,8 +91,9 @@ def _parse(text, spec):
         value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
         accepted = value is not None
     elif spec.type is tuple:
-        value = tuple(limits["each"](part.strip()) for part in text.split(","))
         words = limits["each"] is str
+        none = words and limits["choices"] is None and not text  # names of what there may be none of
+        value = () if none else tuple(limits["each"](part.strip()) for part in text.split(","))
         accepted = len(set(value)) == len(value) if words else all(part < LARGEST[limits["each"]] for part in value)
         accepted = accepted and all(_within(part, **limits) for part in value)
     else:
@@ -115,5 +119,6 @@ def _accepted(spec):
         one_of = "one or more, comma-separated, of" if many else "one of"
         return f"{one_of} {', '.join(map(str, limits['choices']))}"
     bounds = [f"{sign} {limits[key]}" for key, sign in (("low", ">="), ("above", ">"), ("high", "<=")) if limits[key] is not None]
-    kinds = {int: "whole numbers, comma-separated,"} if many else {int: "a whole number", float: "a number", str: "a word"}
-    return " ".join([kinds[limits["each"] if many else spec.type], " and ".join(bounds)]).strip()
+    one, several = {int: "a whole number", float: "a number", str: "a word"}, {int: "whole numbers", float: "numbers", str: "words"}
+    kinds = {kind: f"{word}, comma-separated," for kind, word in several.items()} if many else one
+    return " ".join([kinds[limits["each"] if many else spec.type], " and ".join(bounds)]).strip(" ,")

@@ -1,15 +1,15 @@
-"""The flags of three originals' main.py: before the command line is parsed, they become overrides.
+"""The flags of four originals' scripts: before the command line is parsed, they become overrides.
 
 `--prune-rate 0.3` becomes `--set=prune_rate=0.3`, the one channel of overrides; what each word means is in tfprune/recipe_words.py, for
-allenai/hidden-networks, in tfprune/family_words.py, for Rethinking_CNN_Layerwise_Feature_Amounts, and in tfprune/filter_words.py, for
-decomposing-the-deep.
+allenai/hidden-networks, in tfprune/family_words.py, for Rethinking_CNN_Layerwise_Feature_Amounts, in tfprune/filter_words.py, for
+decomposing-the-deep, and in tfprune/pruning_words.py, for network-pruning.
 """
-from tfprune import family_words, filter_words, recipe_words
+from tfprune import family_words, filter_words, pruning_words, recipe_words
 from tfprune.experiment import GROUPS, UserError
-from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply
+from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply, by_flag
 
-WORDS = recipe_words.WORDS | family_words.WORDS | filter_words.WORDS
-ALIASES = recipe_words.ALIASES | family_words.ALIASES | filter_words.ALIASES
+WORDS = recipe_words.WORDS | family_words.WORDS | filter_words.WORDS | pruning_words.WORDS
+ALIASES = recipe_words.ALIASES | family_words.ALIASES | filter_words.ALIASES | pruning_words.ALIASES
 TRUTHS = ("true", "false")  # in any case; after a switch, which may stand alone: any other word there is of something else
 
 
@@ -26,6 +26,8 @@ def arguments(argv, own=()):
         name, equals, value = token.lstrip("-").partition("=")
         key = name.replace("-", "_")
         key = ALIASES.get(key, key)
+        if _denies(key) and not equals:  # as absl's flags: --nokeep_best
+            key, equals, value = key[2:], "=", "false"
         if token == "--" or not token.startswith("-") or key not in (*WORDS, *UNUSED, "p") or (key in UNUSED and key in own):
             result.append("--evaluate" if token == "-e" else token)
             if token == "--":
@@ -40,6 +42,10 @@ def arguments(argv, own=()):
             value = rest.pop(0)
         result.append(f"--set={_assignment(value) if key == 'set' else f'{key}={value}'}")
     return result
+
+
+def _denies(key):
+    return key not in WORDS and key.startswith("no") and key[2:] in WORDS and WORDS[key[2:]].switch
 
 
 def _assignment(value):
@@ -62,9 +68,14 @@ def variants(chosen, overrides):
     Returns (a list of assignments for each experiment, remarks for the user).
     """
     words, assignments = split(overrides)
-    applied = [apply(family_words.spelled_out(words, experiment.study), experiment, vocabulary=WORDS) for experiment in chosen]
+    applied = [apply(family_words.spelled_out(words, experiment.study), experiment, _written, WORDS) for experiment in chosen]
     remarks = [remark for _, each in applied for remark in each if not (remark == NO_RATE and sets_keep(assignments))]
     return [asked + assignments for asked, _ in applied], family_words.remarks(words) + remarks
+
+
+def _written(key, text):
+    """How a word reads on a command line; the last of the originals has no dashes within."""
+    return f"--{key}={text}" if key in pruning_words.WORDS else by_flag(key, text)
 
 
 def split(overrides):

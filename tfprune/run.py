@@ -21,7 +21,10 @@ FOUND = ("augmented", "layer")
 OF_FILTERS = {"indices": FOUND, "validate": FOUND, "essential": (*FOUND, "noise", "draws"), "mutual_info": (*FOUND, "draws"),
               "curve": ("augmented", "tops", "draws"), "psi": ("layer",), "selectivity": ("layer",),
               "csg": ("augmented", "gates", "tops", "noise", "draws")}  # of decompose.py
-STAGES = {"train": (), "get_activations": ROWS, "get_redundancy": SCORED, "get_robustness": (*SCORED, "amounts", "kinds"), **OF_FILTERS}
+RANKED = ("criterion", "scope", "excluded", "renormalised", "fidelity")
+OF_PRUNING = {"prune": ("sparsities", "prune_by", *RANKED), "shrink": ("cut", "formats", *RANKED)}
+STAGES = {"train": (), **OF_PRUNING, **OF_FILTERS, "get_activations": ROWS, "get_redundancy": SCORED,
+          "get_robustness": (*SCORED, "amounts", "kinds")}
 
 
 def standing(path):

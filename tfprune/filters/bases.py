@@ -16,14 +16,33 @@ def plain_experiment(experiment, registry):
       UserError: `training.start_from` is no experiment with a dense head.
     """
     number = experiment.training.start_from
-    if not experiment.dnn.top and number >= 0:
-        raise UserError(f"{experiment.flag}: dnn.top=0 (-k) leaves the head of {number} as it is; that net is --experiment_id={number}")
-    if number < 0:
+    if number < 0 or experiment.training.pruning != "none":  # a net that was pruned at first is one of its own
         return experiment, []
+    if not experiment.dnn.top:
+        raise UserError(f"{experiment.flag}: dnn.top=0 (-k) leaves the head of {number} as it is; that net is --experiment_id={number}")
+    return start_experiment(experiment, registry)
+
+
+def start_experiment(experiment, registry):
+    """(the experiment that `training.start_from` of another one names, assignments for it): with its seed, fidelity, data and net.
+
+    Raises:
+      UserError: that is no experiment with a dense head.
+    """
+    number = experiment.training.start_from
     if number not in registry or registry[number].dnn.top:
-        raise UserError(f"--set training.start_from={number}: is no experiment with a dense head, whose net could be decomposed")
+        use = "decomposed" if experiment.training.pruning == "none" else "pruned"
+        raise UserError(f"--set training.start_from={number}: is no experiment with a dense head, whose net could be {use}")
     changes = _changes(experiment, registry)
     return override(registry[number], changes, experiment.seed, experiment.fidelity), changes
+
+
+def train_command(experiment, changes):
+    """The command that trains the net of an experiment, to which `changes` were assigned."""
+    words = [experiment.flag, *(f"--set {change}" for change in changes)]
+    words += [f"--seed={experiment.seed}"] if experiment.seed else []
+    words += [f"--fidelity={experiment.fidelity}"] if experiment.fidelity != "corrected" else []
+    return f"python train.py {' '.join(words)}"
 
 
 def counterpart(experiment, registry):

@@ -26,10 +26,10 @@ class LabelledBatches:
     def __iter__(self):
         spec = self.function.images
         for images, labels in track(batches(self.images, self.labels, self.batch_size, spec), label=self.what):
-            yield tf.cast(images, spec.dtype), _classes(labels, self.function.classes)
+            yield tf.cast(images, spec.dtype), class_numbers(labels, self.function.classes)
 
 
-def _classes(labels, classes):
+def class_numbers(labels, classes):
     """The labels of a batch as int64, checked."""
     if labels is None:
         raise UserError("labels: the class of each image is needed, as labels=[..] or in a tf.data.Dataset of (image, label)")

@@ -6,7 +6,7 @@ import pathlib
 
 from tfprune.experiment import UserError
 from tfprune.files import sha256
-from tfprune.filters.bases import counterpart, plain_experiment
+from tfprune.filters.bases import counterpart, plain_experiment, train_command
 from tfprune.filters.features import feature_function
 from tfprune.filters.index_files import load_index
 from tfprune.models import build_model, torch_names
@@ -83,11 +83,8 @@ class Source:
     def require_dense(self, what):
         """UserError with the command that trains it where the net with its dense head, which `what` needs, is not trained."""
         if not self.has_dense:
-            words = [self.plain.experiment.flag, *(f"--set {change}" for change in self._changes)]
-            words += [f"--seed={self.experiment.seed}"] if self.experiment.seed else []
-            words += [f"--fidelity={self.experiment.fidelity}"] if self.experiment.fidelity != "corrected" else []
             raise UserError(f"{self.experiment.flag}: {what} needs the trained net of {self.plain.experiment.title} first; run: "
-                            f"python train.py {' '.join(words)}, or give its weights: -w FILE")
+                            f"{train_command(self.plain.experiment, self._changes)}, or give its weights: -w FILE")
 
     @property
     def origin(self):

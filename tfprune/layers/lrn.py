@@ -10,14 +10,19 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     Equals `tf.nn.lrn(x, depth_radius, bias, alpha, 0.75)`. The window sum is a product with a band matrix, whose gradient is
     cheaper on CPUs than that operation's own (Krizhevsky et al. 2012 for the formula).
+
+    Args:
+      positions: of a pruned net, where each channel was among all of them, ascending: those between two that were not neighbours before
+        were zeros, and make none of them now. None: channels are counted from 0.
     """
 
-    def __init__(self, depth_radius=2, bias=1.0, alpha=2e-5, **kwargs):
+    def __init__(self, depth_radius=2, bias=1.0, alpha=2e-5, positions=None, **kwargs):
         super().__init__(**kwargs)
         self.depth_radius, self.bias, self.alpha = depth_radius, bias, alpha
+        self.positions = None if positions is None else [int(position) for position in positions]
 
     def build(self, input_shape):
-        channel = np.arange(input_shape[-1])
+        channel = np.arange(input_shape[-1]) if self.positions is None else np.array(self.positions)
         self.band = (abs(channel[:, None] - channel) <= self.depth_radius).astype("float32")
         super().build(input_shape)
 
@@ -30,4 +35,5 @@ class LocalResponseNormalization(keras.layers.Layer):
         return inputs * inverse_root * tf.sqrt(inverse_root)  # d ** -0.75 without a power
 
     def get_config(self):
-        return super().get_config() | {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha}
+        return super().get_config() | {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha,
+                                       "positions": self.positions}

@@ -9,15 +9,21 @@ class PaddedShortcut(keras.layers.Layer):
     Args:
       units: channels of the output, no fewer than of the input; of an odd number of new ones the odd one comes last.
       stride: of the rows and columns.
+      before: how many of the new channels come before the old, where it is not half of them (a pruned net).
     """
 
-    def __init__(self, units, stride=2, **options):
+    def __init__(self, units, stride=2, before=None, **options):
         super().__init__(**options)
-        self.units, self.stride = units, stride
+        self.units, self.stride, self.before = units, stride, before
 
     def call(self, inputs):
-        new = self.units - inputs.shape[-1]
-        return tf.pad(inputs[:, ::self.stride, ::self.stride], [(0, 0), (0, 0), (0, 0), (new // 2, new - new // 2)])
+        return tf.pad(inputs[:, ::self.stride, ::self.stride], [(0, 0), (0, 0), (0, 0), self.added(inputs.shape[-1])])
+
+    def added(self, channels):
+        """How many channels come before and after so many old ones."""
+        new = self.units - channels
+        before = new // 2 if self.before is None else self.before
+        return before, new - before
 
     def get_config(self):
-        return super().get_config() | {"units": self.units, "stride": self.stride}
+        return super().get_config() | {"units": self.units, "stride": self.stride, "before": self.before}

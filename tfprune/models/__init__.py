@@ -43,6 +43,7 @@ MODELS = {
     "ResNet18": Net(resnet.resnet18, "images", 64),
     "Inception_v3": Net(inception.inception_v3, "images", 32, narrowest_end=48, smallest_side=107),
     "FC": Net(convnets.fully_connected, "images", 100, maskable=True),
+    "FC4": Net(convnets.four_hidden, "images", 200, maskable=True),
     "Conv2": Net(convnets.conv2, "images", 64, smallest_side=2, maskable=True),
     "Conv4": Net(convnets.conv4, "images", 64, smallest_side=4, maskable=True),
     "Conv6": Net(convnets.conv6, "images", 64, smallest_side=8, maskable=True),

@@ -17,6 +17,11 @@ def fully_connected(experiment, input_shape, outputs):
     return _net(experiment, input_shape, outputs, pairs=0, head=(300, 100))
 
 
+def four_hidden(experiment, input_shape, outputs):
+    """Hidden layers of 1000, 1000, 500 and 200 units on the flattened image (justincosentino/network-pruning)."""
+    return _net(experiment, input_shape, outputs, pairs=0, head=(1000, 1000, 500, 200))
+
+
 def _net(experiment, input_shape, outputs, pairs, head=(HEAD, HEAD)):
     factor, parts = experiment.dnn.neuron_multiplier, MaskableParts(experiment, first="conv1" if pairs else "fc1")
     images = x = keras.Input(input_shape, name="images")

@@ -36,39 +36,48 @@ def walk(model, prefix=""):
         yield from walk(layer, f"{path}/") if is_graph(layer) else [(path, layer)]
 
 
-def rebuilt(model, replace):
+def rebuilt(model, replace, channels=None):
     """A copy of a model with the same names, weights and unit notes, not compiled; nested models are copied too.
 
     Args:
       model: a Functional or Sequential model.
       replace: function from (path as in `walk`, layer) to the layer that takes its place, with its weights, or None to copy it.
+      channels: function from the path of a nested model to the sizes of the last axes of its inputs, where these change.
 
     Raises:
       UserError: the model has no graph, or a layer of it cannot be copied.
     """
     check_graph(model)
-    return _rebuilt(model, replace, "")
+    return _rebuilt(model, replace, channels, "")
 
 
-def _rebuilt(model, replace, prefix):
+def _rebuilt(model, replace, channels, prefix):
     copies = []
 
     def instead(layer):
         path = prefix + layer.name
         if is_graph(layer):
-            return _rebuilt(layer, replace, f"{path}/")
+            return _rebuilt(layer, replace, channels, f"{path}/")
         new = replace(path, layer)
         if new is None:
             new = _copy(path, layer)
             copies.append((layer, new))
         return new
 
-    new = keras.models.clone_model(model, clone_function=instead)
+    sizes = channels(prefix[:-1]) if channels and prefix else None
+    inputs = sizes and [_narrowed(tensor, size) for tensor, size in zip(model.inputs, sizes, strict=True)]
+    new = keras.models.clone_model(model, inputs, clone_function=instead)
     if not new.built:
         new.build(model.input_shape)
     for layer, copy in copies:
         copy.set_weights(layer.get_weights())
     return copy_notes(model, new)
+
+
+def _narrowed(tensor, size):
+    """An input like that of a model; of another size of its last axis, unless that is None."""
+    shape = [*tensor.shape[:-1], tensor.shape[-1] if size is None else size]
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor._keras_history.layer.name)
 
 
 def _copy(path, layer):

@@ -3,7 +3,8 @@ from tfprune.experiment import UserError, classes
 from tfprune.masks.rules import RULES
 from tfprune.models import costs
 from tfprune.training.accumulation import check_pieces
-from tfprune.training.regimes import REGIMES
+from tfprune.training.pruning_checks import of_pruning
+from tfprune.training.regimes import REGIMES, regime_of
 from tfprune.training.schedules import WARMED_UP, Schedule
 
 
@@ -11,7 +12,8 @@ def check_trainable(experiment):
     """UserError where the settings of an experiment's training need what it does not have: masks, scores, epochs, classes."""
     Schedule(experiment)  # refuses a length that leaves nothing
     check_pieces(experiment, experiment.training.micro_batch or experiment.hyper.batch_size)
-    for problem in (_of_regime(experiment), _of_masks(experiment), _of_lengths(experiment), _of_recipe(experiment)):
+    for find in (of_pruning, _of_regime, _of_masks, _of_lengths, _of_recipe, _of_penalty):
+        problem = find(experiment)
         if problem:
             raise UserError(f"{experiment.flag}: {problem}")
     if experiment.dnn.top or experiment.training.trainer in ("csg", "head"):
@@ -41,7 +43,7 @@ def _of_masks(experiment):
 
 def _of_lengths(experiment):
     training, epochs = experiment.training, Schedule(experiment).epochs
-    settled = REGIMES[training.trainer].settled(experiment)
+    settled = regime_of(experiment).settled(experiment)
     if 0 < epochs < settled:
         reached = "the first gated one is" if training.trainer == "csg" else "hyper.keep is reached in"
         return (f"training ends after {epochs} epochs, and with training.trainer={training.trainer}, training.keep_epochs="
@@ -64,9 +66,23 @@ def _of_recipe(experiment):
         return f"training.give_up_after={training.give_up_after} needs classes, and a regression has none; only 0 is accepted"
     if hyper.nesterov and hyper.optimizer != 0:
         return f"hyper.nesterov=true is of hyper.optimizer=0 (momentum), not of {hyper.optimizer}"
-    if training.start_from >= 0 and not experiment.dnn.top:
-        return (f"training.start_from={training.start_from} names the net whose class head is decomposed, and with dnn.top=0 none is; "
-                "training.start_from=-1 is needed, or a dnn.top above 0")
+    if training.start_from >= 0 and not experiment.dnn.top and training.pruning == "none":
+        return (f"training.start_from={training.start_from} names the net whose class head is decomposed, or that is pruned; "
+                "training.start_from=-1 is needed, or a dnn.top above 0, or training.pruning=unstructured")
     if training.trainer == "lottery" and hyper.weight_decay and training.weight_decay_in == "loss":
         return "training.trainer=lottery changes what is trained, and with it what decays: training.weight_decay_in=gradient is needed"
+    return None
+
+
+def _of_penalty(experiment):
+    hyper, dnn, trainer = experiment.hyper, experiment.dnn, experiment.training.trainer
+    name = next((name for name in ("l1_reg", "l2_reg") if getattr(hyper, name)), None)
+    if name is None:
+        return None
+    asked = f"hyper.{name}={getattr(hyper, name):g} is paid for the trained kernels of all layers but the last"
+    if trainer in ("lottery", "head"):
+        instead = "scores too, in their turn" if trainer == "lottery" else "the last one alone"
+        return f"{asked}, and training.trainer={trainer} trains {instead}; 0 is needed"
+    if dnn.mask != "none" and dnn.freeze and not RULES[dnn.mask].trains_kernel:
+        return f"{asked}, and under dnn.mask={dnn.mask} they stay as they were drawn; 0 is needed, or dnn.freeze=false"
     return None

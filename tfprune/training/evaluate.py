@@ -27,7 +27,7 @@ class Evaluator:
     """
 
     def __init__(self, experiment, model, loss, micro_batch=None):
-        self.micro_batch = micro_batch
+        self.micro_batch, self._loss = micro_batch, loss
         self.experiment, self.score = experiment, build_score(experiment, model)
         encoded = DATASETS[experiment.dataset.name].encoded
         # A batch for training may be spread over many machines; this one has to fit into the memory of one.
@@ -43,7 +43,10 @@ class Evaluator:
         self._run = run
 
     def __call__(self, split, batches=None):
-        """{"loss", "accuracy"[, "top_5"]} on a split, or on its first `batches` batches of `hyper.batch_size` examples."""
+        """{"loss", "accuracy"[, "top_5"]} on a split, or on its first `batches` batches of `hyper.batch_size` examples.
+
+        And "penalty", what of the loss is no example's, where `hyper.l1_reg` or `hyper.l2_reg` is in it.
+        """
         whole = self.batch_size if batches is None else self.experiment.hyper.batch_size
         size = whole if self.micro_batch is None else min(whole, int(self.micro_batch))
         dataset = pipeline.evaluation_batches(split, self.experiment.dataset, self.experiment.hyper, size if batches is None else whole)
@@ -51,7 +54,8 @@ class Evaluator:
             dataset = dataset.take(batches) if size == whole else dataset.take(batches).rebatch(size)
         self.score.reset()
         self._run(dataset)
-        return self.score.result()
+        penalised = getattr(self._loss, "penalised", ())  # any function may be the loss
+        return self.score.result() | ({"penalty": float(self._loss.penalty())} if penalised else {})
 
 
 def final_figures(experiment, evaluate, splits):
@@ -77,5 +81,6 @@ def say_figures(experiment, model, folder):
         if len(split):
             figures = evaluate(split)
             among_five = f", among the five likeliest {figures['top_5']:.4f}" if "top_5" in figures else ""
-            say(f"{experiment.label} {name}: {word} {figures['accuracy']:.4f}{among_five}, loss {figures['loss']:.4f} "
+            penalty = f" with a penalty of {figures['penalty']:.4f}" if "penalty" in figures else ""
+            say(f"{experiment.label} {name}: {word} {figures['accuracy']:.4f}{among_five}, loss {figures['loss']:.4f}{penalty} "
                 f"({len(split)} examples)")

@@ -41,7 +41,8 @@ class Gated(Default):
         if training.gate_epochs > training.gate_period:
             return (f"training.gate_epochs={training.gate_epochs} are the last of training.gate_period={training.gate_period} epochs; "
                     f"1 to {training.gate_period} are accepted")
-        unjudged = dataset.random_labels or (training.validate_on == "val" and dataset.proportion_training_set == 1)
+        unjudged = dataset.random_labels or (training.validate_on == "val" and not dataset.num_valid
+                                             and dataset.proportion_training_set == 1)
         if training.keep == "best" and unjudged:
             return ("which epoch is the best is not to be told from training figures, for gated ones know the labels: validation examples "
                     "with true labels are needed, or training.keep=last")

@@ -3,6 +3,8 @@ from dataclasses import dataclass
 
 from tfprune.experiment import Hyper, Training
 from tfprune.keras import keras, tf
+from tfprune.models.hidden_layers import hidden_layers
+from tfprune.models.multiply_adds import kernels
 
 AUXILIARY_WEIGHT = 0.4  # of an auxiliary classifier's loss (Szegedy et al. 2015)
 
@@ -12,18 +14,20 @@ def build_loss(experiment, model):
 
     Args:
       experiment: an `Experiment`.
-      model: the net with all of its outputs; what is under weight decay is taken from it (None where nothing is).
+      model: the net with all of its outputs; what is under weight decay or a penalty is taken from it (None where nothing is).
     """
     hyper, training = experiment.hyper, experiment.training
     in_loss = hyper.weight_decay and training.weight_decay_in == "loss"
-    return Loss(hyper, training, decayed_weights(experiment, model) if in_loss else [])
+    penalised = hidden_kernels(model) if hyper.l1_reg or hyper.l2_reg else []
+    return Loss(hyper, training, decayed_weights(experiment, model) if in_loss else [], penalised)
 
 
 @dataclass(frozen=True)
 class Loss:
     """A function (outputs, labels) -> scalar: cross-entropy or squared error, plus weight decay * sum of ||W||^2 / 2.
 
-    With `training.weight_decay_in=gradient` the loss is without weight decay.
+    With `training.weight_decay_in=gradient` the loss is without weight decay. `hyper.l1_reg` * sum of |w| and `hyper.l2_reg` * sum of w^2,
+    as Keras has them, are added over other weights than decay: the kernels of all layers but the last.
 
     `outputs` are the net's, or in training the list [logits, logits of auxiliary classifiers], whose losses are added at 0.4 each.
     """
@@ -31,13 +35,19 @@ class Loss:
     hyper: Hyper
     training: Training
     decayed: list  # the weights under weight decay
+    penalised: list = ()  # those whose absolute values and squares are paid for
 
     def __call__(self, outputs, labels):
         return self.data(outputs, labels, self.penalty())
 
     def penalty(self):
-        """The part of weight decay, which knows no examples."""
-        return self.hyper.weight_decay * tf.add_n([tf.nn.l2_loss(weight) for weight in self.decayed]) if self.decayed else 0.0
+        """The part of weight decay and of the penalties, which knows no examples."""
+        total = self.hyper.weight_decay * tf.add_n([tf.nn.l2_loss(weight) for weight in self.decayed]) if self.decayed else 0.0
+        if self.penalised and self.hyper.l1_reg:
+            total += self.hyper.l1_reg * tf.add_n([tf.reduce_sum(tf.abs(weight)) for weight in self.penalised])
+        if self.penalised and self.hyper.l2_reg:
+            total += 2 * self.hyper.l2_reg * tf.add_n([tf.nn.l2_loss(weight) for weight in self.penalised])
+        return total
 
     def data(self, outputs, labels, penalty=0.0):
         """The part of the examples, a mean over them; and `penalty`."""
@@ -90,6 +100,13 @@ def decayed_kernels(model, which):
     convolutional = any(isinstance(layer, keras.layers.Conv2D) for layer in layers)
     hidden_dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense) and layer.name not in model.output_names]
     return [layer.kernel for layer in hidden_dense] if convolutional else []
+
+
+def hidden_kernels(model):
+    """The kernels of all layers but the last that a net trains; of masked layers what is under the mask, as with weight decay."""
+    trained = {weight.ref() for weight in model.trainable_weights}
+    owned = [getattr(owner, name) for owner, names in map(kernels, hidden_layers(model)) for name in names]
+    return [kernel for kernel in owned if kernel.ref() in trained]
 
 
 def _among_five(outputs, labels):

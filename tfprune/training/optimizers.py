@@ -1,4 +1,4 @@
-"""The optimisers of the studies: seven with TensorFlow 1's update rules, and Adam as PyTorch has it.
+"""The optimisers of the studies: seven with TensorFlow 1's update rules, and Adam as PyTorch and as Keras have it.
 
 TF1's own classes serve (they work in TF2 and in checkpoints): Keras's have other rules under the same names, such as a momentum that
 stores the learning rate with it, or an RMSProp whose average starts at 0 where TF1's starts at 1. TF1's momentum, and its form of
@@ -30,6 +30,7 @@ OPTIMIZERS = (
     ("rmsprop", True, lambda rate, _: v1.RMSPropOptimizer(rate)),
     ("ftrl", True, lambda rate, _: v1.FtrlOptimizer(rate)),
     ("torch_adam", False, lambda rate, _: TorchAdam(rate)),
+    ("keras_adam", False, lambda rate, _: v1.AdamOptimizer(rate, epsilon=1e-7)),
 )
 ADAM, ADAM_DEFAULT_RATE = 2, 1e-3
 

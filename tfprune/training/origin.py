@@ -52,6 +52,9 @@ def check_given(experiment, given):
         mend = (f"experiment {number}, which is not trained: python train.py --experiment_id={number}" if number >= 0 else
                 "one that is named: --set training.start_from=ID")
         raise UserError(f"{experiment.flag}: dnn.top={experiment.dnn.top:g} decomposes the class head of a trained net, {mend}")
+    if experiment.training.pruning != "none" and experiment.training.start_from >= 0 and not given:
+        raise UserError(f"{experiment.flag}: training.start_from={experiment.training.start_from} prunes the net of that experiment, which "
+                        "is not given here; python train.py starts from it")
     if experiment.dnn.init == "pretrained" and not given:
         raise UserError(f"dnn.init=pretrained: {experiment.title} starts from a trained net's weights; give them with "
                         f"--pretrained, or have others drawn: --set dnn.init=X with X one of {', '.join(SCHEMES)}")

@@ -74,6 +74,13 @@ class Default:
             for layer in self.masked:
                 layer.keep = share
 
+    def plan(self, updates_per_epoch):
+        """Learns how many updates an epoch has, before the first of them."""
+
+    def tracked(self):
+        """What of the regime's state a checkpoint of training must hold besides the net, by name."""
+        return {}
+
     def refresh(self, phase=None, update=None):
         """Follows the `update`-th update of training (scalar tensor), one of a phase, or new weights (neither is given): rules redraw,
         one threshold for all is found."""
@@ -86,6 +93,10 @@ class Default:
     def figures(self):
         """What a line of metrics says of the net besides its loss and accuracy: {name: number}."""
         return {"density": self.density()} if self.masked else {}
+
+    def result(self):
+        """What a finished training's done marker says of the net that is kept, by name."""
+        return {}
 
     def density(self):
         """The share of all masked layers' weights that their masks keep now; None without masks."""

@@ -5,12 +5,13 @@
 from then on the scores at hyper.keep, weights at rest. After the three trainers of allenai/hidden-networks. With `training.keep_epochs`
 the share kept falls from all to hyper.keep, over so many epochs from the first in which masks are sought (chrundle/biprop does so to keep
 layers from running empty).
-"csg": class-specific gates (`gated`). "head": the class head alone.
+"csg": class-specific gates (`gated`). "head": the class head alone. With `training.pruning` the default one prunes (`pruned`).
 """
 from tfprune.keras import tf
 from tfprune.models import without_auxiliary
 from tfprune.models.heads import head_of
 from tfprune.training.gated import Gated
+from tfprune.training.pruned import Gradual, Pruned
 from tfprune.training.regime import Default
 
 WEIGHTS = ("kernel", "depthwise_kernel", "bias", "gamma", "beta")  # what layers call what is not a score
@@ -65,3 +66,11 @@ class Head(Default):
 
 
 REGIMES = {"default": Default, "ss": SigmoidPenalty, "lottery": Lottery, "csg": Gated, "head": Head}
+
+
+def regime_of(experiment):
+    """The class of an experiment's regime: what prunes while it trains, or trains what was pruned before, is one of its own."""
+    training = experiment.training
+    if training.pruning == "none":
+        return REGIMES[training.trainer]
+    return Pruned if training.start_from >= 0 else Gradual

@@ -22,7 +22,7 @@ def reason_to_stop(trainer):
         return f"given up after {epoch} epochs: training accuracy {_accuracy(trainer):.4f}, below twice that of guessing"
     if experiment.training.keep == "last":
         return None
-    if experiment.dataset.random_labels and float(trainer.best) == 1.0:
+    if experiment.dataset.random_labels and experiment.training.best == "accuracy" and float(trainer.best) == 1.0:
         return "every training label is right"
     if epoch - max(int(trainer.best_epoch), trainer.regime.settled(experiment)) >= experiment.training.patience:
         return f"no better figure for {experiment.training.patience} epochs"

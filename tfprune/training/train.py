@@ -3,8 +3,9 @@
 An epoch's validation figures describe the weights after that many epochs of updates, epoch 0 being the untrained net, which is kept only
 for want of another; its training figures are those of its own batches. Training stops after `training.patience` epochs without a better
 figure: validation accuracy; with random labels, which do not generalise, training accuracy (and at once when that is 1); in a regression,
-validation loss. Where there are no validation examples the training figure decides. With `training.keep=last` nothing stops it before its
-schedule ends, and the weights after the last epoch are kept. A net that does little but guess may be given up (`training.give_up_after`).
+and with `training.best=loss`, the loss in place of accuracy, penalties included. Where there are no validation examples the training figure
+decides. With `training.keep=last` nothing stops it before its schedule ends, and the weights after the last epoch are kept. A net that does
+little but guess may be given up (`training.give_up_after`).
 """
 import math
 import sys
@@ -47,7 +48,8 @@ def train(run, folder, afresh=False, start=None, micro_batch=None):
         trainer.split_finer(micro_batch)  # it goes on as it began, unless there is less memory now
     _say_micro_batch(trainer, micro_batch)
     stopped, figures = until_it_fits(trainer, keepers, lambda: _trained(run, trainer, splits, keepers))
-    result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, "micro_batch": int(trainer.micro_batch), **figures}
+    result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, "micro_batch": int(trainer.micro_batch), **trainer.regime.result(),
+              **figures}
     result |= summary(run.experiment, read(run.path / "metrics.jsonl"), result)
     _say_result(run.experiment, trainer, result, splits)
     return keepers.tidied(), result
@@ -123,7 +125,8 @@ def _figures(trainer, splits):
     line = {"epoch": epoch, "learning_rate": trainer.schedule.rate(epoch), "train_loss": training["loss"],
             "train_accuracy": training["accuracy"], "val_loss": validation["loss"], "val_accuracy": validation["accuracy"]}
     top_5 = {"train_top_5": training.get("top_5"), "val_top_5": validation.get("top_5")}
-    return line | (top_5 if trainer.score.top_5 else {}) | trainer.regime.figures()
+    penalty = {"penalty": validation["penalty"]} if "penalty" in validation else {}
+    return line | (top_5 if trainer.score.top_5 else {}) | penalty | trainer.regime.figures()
 
 
 def _note_best(trainer, figures, best, judge):
@@ -132,7 +135,7 @@ def _note_best(trainer, figures, best, judge):
     Nets whose masks are not yet those that are sought, or whose gates are not trained yet (`regimes`), and the untrained one, are only
     kept for want of others.
     """
-    if trainer.experiment.hyper.mse:
+    if trainer.experiment.hyper.mse or trainer.experiment.training.best == "loss":
         loss = figures[f"{judge}_loss"]
         figure = -loss if loss is not None and math.isfinite(loss) else -math.inf
     else:

@@ -10,7 +10,7 @@ from tfprune.training.accumulation import Gradients, check_pieces
 from tfprune.training.evaluate import Evaluator, build_score
 from tfprune.training.losses import build_loss, decayed_weights
 from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients, restart
-from tfprune.training.regimes import REGIMES
+from tfprune.training.regimes import regime_of
 from tfprune.training.schedules import Schedule
 
 SAVE_SECONDS = 300  # between saves within an epoch
@@ -31,7 +31,7 @@ class Trainer:
         self.experiment, self.split = experiment, training_split
         self.training_model = build_training_model(experiment)
         self.model = without_auxiliary(self.training_model)
-        self.regime = REGIMES[experiment.training.trainer](experiment, self.training_model)  # may take layers from training
+        self.regime = regime_of(experiment)(experiment, self.training_model)  # may take layers from training
         self.loss = build_loss(experiment, self.training_model)
         self.rate = tf.Variable(0.0, trainable=False)
         self.optimizer = build_optimizer(experiment, self.rate)
@@ -50,6 +50,7 @@ class Trainer:
         self._count = 1  # updates in the next call of the compiled loop
         self._batches = None  # one stream for all epochs, from wherever a checkpoint puts us
         self._updates = {}  # phase of the regime -> its compiled loop
+        self.regime.plan(self.updates_per_epoch)
         self.regime.refresh()
         # Now, for what a checkpoint holds must not depend on how far training has got; and an update need not be traced twice for them.
         weights = {weight.ref(): weight for phase in (0, 1) for weight in self.regime.trained(phase)}
@@ -58,7 +59,8 @@ class Trainer:
     def tracked(self):
         """The state of training by name, for a checkpoint."""
         return {"model": self.training_model, "optimizer": self.optimizer, "score": self.score.sums, "epoch": self.epoch, "step": self.step,
-                "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch, "micro_batch": self.micro_batch}
+                "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch, "micro_batch": self.micro_batch,
+                **self.regime.tracked()}
 
     def split_finer(self, most):
         """Lets at most so many examples through the net at once; what ran out of memory with more of them is made anew."""

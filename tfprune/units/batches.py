@@ -39,7 +39,7 @@ def count_examples(images, batch_size, spec):
     """How many examples `batches` yields; a Dataset is read once for that."""
     if not isinstance(images, tf.data.Dataset):
         return len(_array(images, "images"))
-    dataset = _rebatched(images, batch_size, spec)
+    dataset = rebatched(images, batch_size, spec)
     return int(dataset.reduce(np.int64(0), lambda count, batch: count + tf.shape(tf.nest.flatten(batch)[0], tf.int64)[0]))
 
 
@@ -138,11 +138,11 @@ def _slice(array, start, count):
 def _of_dataset(dataset, labels, batch_size, spec):
     if labels is not None:
         raise UserError("labels: a tf.data.Dataset brings its own, as (image, label)")
-    for element in _rebatched(dataset, batch_size, spec):
+    for element in rebatched(dataset, batch_size, spec):
         yield element[:2] if isinstance(element, tuple) else (element, None)
 
 
-def _rebatched(dataset, batch_size, spec):
+def rebatched(dataset, batch_size, spec):
     """In batches of `batch_size`, whether it was batched or not."""
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise UserError("images: the tf.data.Dataset never ends; take() as many as are to be measured")

@@ -6,6 +6,7 @@ are (`tfprune.models.notes`), a user can declare them (`declare_unit_layers`); f
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
+from tfprune.layers.unit_mask import UnitMask
 from tfprune.models.multiply_adds import kernels as kernels_of
 from tfprune.models.notes import note_unit_layers, noted_unit_layers
 from tfprune.units.operations import trace
@@ -119,19 +120,20 @@ def find_unit_layers(graph):
         has_kernel = bool(kernels(op)[1])
         followed = any(following.name in leads_on for t in op.outputs for following in graph.consumers(t))
         if has_kernel and followed:
-            found.add(_activity(graph, op).name)
+            found.add(activity_of(graph, op).name)
         if has_kernel or followed:
             leads_on.add(op.name)
     return tuple(op.name for op in graph.operations if op.name in found)
 
 
-def _activity(graph, operation):
+def activity_of(graph, operation):
     """The operation whose output is the final activity of this kernel's units."""
     activity = last = operation
     while len(following := graph.consumers(last.outputs[0])) == 1 and last.outputs[0] not in graph.outputs:
         last = following[0]
-        if isinstance(last.layer, _ACTIVITY_LAYERS) or getattr(last.layer, "symbol", None) in _ACTIVITY_FUNCTIONS:
+        layer = last.layer.layer if isinstance(last.layer, UnitMask) else last.layer
+        if isinstance(layer, _ACTIVITY_LAYERS) or getattr(layer, "symbol", None) in _ACTIVITY_FUNCTIONS:
             activity = last
-        elif not isinstance(last.layer, PASSING_LAYERS):
+        elif not isinstance(layer, PASSING_LAYERS):
             break
     return activity

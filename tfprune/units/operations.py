@@ -46,6 +46,7 @@ class Graph:
     inputs: tuple
     outputs: tuple
     specs: dict  # {tensor: tf.TensorSpec}
+    nested: tuple = ()  # a (model, tensors that go in) for each call of a nested model
 
     def consumers(self, tensor):
         """The operations that take this tensor, in order."""
@@ -78,13 +79,13 @@ def trace(model):
       UserError: it is no tf_keras model, or is subclassed, or a Sequential that was never built, and so has no graph to read.
     """
     check_graph(model)
-    operations, specs = [], {number: _spec(t) for number, t in enumerate(model.inputs)}
+    operations, specs, nested = [], {number: _spec(t) for number, t in enumerate(model.inputs)}, []
     inputs = tuple(specs)
-    outputs = _append(model, inputs, "", operations, specs)
-    return Graph(tuple(operations), inputs, outputs, specs)
+    outputs = _append(model, inputs, "", operations, specs, nested)
+    return Graph(tuple(operations), inputs, outputs, specs, tuple(nested))
 
 
-def _append(model, inputs, prefix, operations, specs):
+def _append(model, inputs, prefix, operations, specs, nested):
     """Append the operations of `model`, called on the tensors `inputs`; returns the numbers of its outputs."""
     number = {id(t): i for t, i in zip(model.inputs, inputs, strict=True)}
     calls = collections.Counter()
@@ -95,7 +96,8 @@ def _append(model, inputs, prefix, operations, specs):
         arguments = _with_refs((node.call_args, node.call_kwargs), number)
         results = tf.nest.flatten(node.outputs)
         if is_graph(layer):
-            made = _append(layer, _tensors(arguments[0]), f"{name}/", operations, specs)
+            nested.append((layer, tuple(_tensors(arguments[0]))))
+            made = _append(layer, _tensors(arguments[0]), f"{name}/", operations, specs, nested)
         else:
             made = tuple(range(len(specs), len(specs) + len(results)))
             specs.update((i, _spec(t)) for i, t in zip(made, results, strict=True))
