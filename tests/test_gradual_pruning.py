@@ -30,7 +30,7 @@ RNG = np.random.default_rng(0)
 FEW = ["dataset.limit=200", "hyper.max_num_epochs=4", "training.prune_every=3"]
 SMALL = [*FEW, "training.prune_from=0", "training.prune_until=0.5", "dnn.neuron_multiplier=0.04"]  # layers of 40, 40, 20 and 8 units
 HIDDEN = ("fc1", "fc2", "fc3", "fc4")
-PRUNED = {9045: [], 9046: ["training.prune_block=1,4"], 9047: []}
+PRUNED = {9045: [], 9046: ["training.prune_block=1,4"], 9047: ["training.prune_from=0.5"]}
 
 
 @pytest.fixture(scope="module")

@@ -174,6 +174,14 @@ def test_an_operation_that_tflite_has_not(tmp_path, capfd):
     assert "".join(capfd.readouterr()) == ""
 
 
+def test_integers_that_the_kernels_refuse(tmp_path, capfd):
+    silent = layers.Conv2D(4, 3, activation="relu", bias_initializer=keras.initializers.Constant(-5.0))
+    model = keras.Sequential([keras.Input((8, 8, 2)), silent, layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3)])
+    with pytest.raises(UserError, match="model_int8.tflite: TensorFlow Lite cannot run what it was converted to, as where a layer"):
+        export(model, tmp_path, ("tflite_int8",), np.random.default_rng(0).random((20, 8, 8, 2), "float32"))
+    assert not list(tmp_path.iterdir()) and "".join(capfd.readouterr()) == ""
+
+
 def test_in_silence(tmp_path, exported, capfd):
     export(*exported[:1], tmp_path, ALL, exported[1])
     assert "".join(capfd.readouterr()) == ""

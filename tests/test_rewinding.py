@@ -135,7 +135,6 @@ def test_refused(results, folder, tmp_path):
     assert "holds no weights after 40 epochs; those after 2, 4, " in say("training.rewind=40", "training.save_every=2")
     assert "training.rewind=3 is no multiple of training.save_every=2" in say("training.rewind=3", "training.save_every=2")
     assert "is no experiment with a dense head, whose net could be pruned" in say("training.start_from=7001")
-    assert "is this very training" in say("training.start_from=9048", "training.rewind=-1", number=9048)
     assert "training.pruning=unstructured is needed, not block" in say("training.pruning=block")
     assert "training.start_from=-1 is needed, or a dnn.top above 0, or" in say("training.pruning=none", "training.rewind=-1")
     with pytest.raises(UserError, match="training.start_from=9040 prunes the net of that experiment, which is not given here"):

@@ -63,8 +63,12 @@ def export(model, folder, formats=("keras",), images=None, labels=None, represen
     for name in formats:
         form, path = FORMATS[name], folder / FORMATS[name].file
         _write(form, model, path, ranges)
-        net = form.load(path)
-        row = figures(outputs(net, images, None, batch_size, function.images, name)[0], expected, classes)
+        try:
+            net = form.load(path)
+            row = figures(outputs(net, images, None, batch_size, function.images, name)[0], expected, classes)
+        except UserError:
+            _remove(path)
+            raise
         if form.exact and not row["difference"] <= CLOSE * row["scale"]:
             _remove(path)
             raise UserError(f"{name}: what was written gave other outputs than the net in memory, by up to {row['difference']:.3g}")

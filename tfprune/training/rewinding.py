@@ -32,7 +32,7 @@ class PrunedStart:
       base: the `Run` that trained the net, with the same data, seed and fidelity; where it is rewound to an epoch, one that keeps it.
 
     Raises:
-      UserError: there is no such experiment, or it is the run's own.
+      UserError: there is no such experiment.
     """
 
     trains = True
@@ -46,8 +46,6 @@ class PrunedStart:
                 self._changes = [*self._changes, kept]
                 experiment = override(registry[experiment.id], self._changes, run.experiment.seed, run.experiment.fidelity)
         self.base = Run(experiment, run.results_dir)
-        if self.base.path == run.path:
-            raise UserError(f"{self.title}: training.start_from={self._training.start_from} is this very training; another one is needed")
 
     @property
     def has_base(self):

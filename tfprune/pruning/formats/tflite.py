@@ -54,51 +54,47 @@ def load(path):
 
 
 class _Interpreted:
-    """The interpreter of a file as a function of batches of any size.
-
-    Its fast kernels (XNNPACK) refuse integers of which one layer's range is far beyond that of the next; the plain ones take over then.
-    """
+    """The interpreter of a file as a function of batches of any size."""
 
     def __init__(self, path):
-        self.path, self.shape, self.interpreter = path, None, None
-        self._open()
-
-    def _open(self, plain=False):
-        interpreter, resolvers = _litert()
-        options = {"experimental_op_resolver_type": resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES} if plain else {}
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.interpreter = interpreter(model_path=str(self.path), num_threads=os.cpu_count(), **options)
+            self.interpreter = _interpreter()(model_path=str(path), num_threads=os.cpu_count())
         (self.images,), (self.logits,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+        self.path, self.shape = path, None
 
     def __call__(self, images):
         if self.shape != images.shape:
-            if not self._fits(images.shape):
-                self._open(plain=True)
-                self._fits(images.shape)
-            self.shape = images.shape
+            self._fit(images.shape)
         self.interpreter.set_tensor(self.images["index"], images)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.logits["index"])
 
-    def _fits(self, shape):
-        """Makes room for batches of this shape; whether the kernels take the file."""
+    def _fit(self, shape):
+        """Makes room for batches of this shape; UserError where the kernels do not take the file.
+
+        They refuse integers of which a layer's range is far beyond that of the next, as where no image makes any unit of a layer active.
+        With others than TensorFlow Lite's own choice of kernels such a file ends the process.
+        """
+        failure = None
         with quiet():
             self.interpreter.resize_tensor_input(self.images["index"], shape)
             try:
                 self.interpreter.allocate_tensors()
-            except RuntimeError:
-                return False
-        return True
+            except RuntimeError as error:
+                failure = " ".join(str(error).split())
+        if failure:
+            raise UserError(f"{self.path}: TensorFlow Lite cannot run what it was converted to, as where a layer is silent or its range "
+                            f"is far from that of the next: {failure}")
+        self.shape = shape
 
 
-def _litert():
-    """(class of interpreters, kinds of kernels)."""
+def _interpreter():
     try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        return tf.lite.Interpreter, tf.lite.experimental.OpResolverType
-    return Interpreter, OpResolverType
+        return tf.lite.Interpreter
+    return Interpreter
 
 
 def _obstacle(model, function, message, name):
