@@ -6,7 +6,7 @@
     python report.py --experiment_ids=9200-9219         accuracy against where along the depth the features are, and an interactive page
     python report.py --experiment_ids=9030-9034         which filters serve which class, and what class heads of a few filters are worth
     python report.py --experiment_ids=9040-9044         accuracy against sparsity of nets that prune.py has pruned
-    python report.py 9004 --criteria=l2,apoz,random --seeds=0,1,2      likewise of any net, by several criteria, means over three seeds
+    python report.py 9004 --by=unit --criteria=apoz,random --seeds=0,1,2     likewise of any net, by criteria of units, means of three seeds
     python report.py --experiment_ids=9002-9006 --study=network_pruning      what prune.py has measured of another study's nets
 
 Tables and figures are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and

@@ -24,6 +24,7 @@ setup(
         "numpy>=2",
         "pandas",
         "matplotlib",
+        "pillow",
         "scikit-learn",
         "threadpoolctl",
         "tqdm",
@@ -35,6 +36,6 @@ setup(
         "torch": ["torch"],
         "notebooks": ["jupyter", "nbclient", "ipykernel"],
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "pytest-xdist", "ruff", "pillow", "nbclient", "ipykernel", "plotly", "playwright"],
+        "test": ["pytest", "pytest-xdist", "ruff", "nbclient", "ipykernel", "plotly", "playwright"],
     },
 )

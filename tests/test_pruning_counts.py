@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfprune.experiment import UserError
-from tfprune.pruning.counts import Ranking, check_sparsity, count, cut_all, cut_lowest
+from tfprune.pruning.counts import Ranking, check_sparsity, count, cut_all
 
 A = np.array([[.1, -.5, .3, .05], [-.2, .4, -.3, .6], [.7, -.15, .25, -.35]], "float32")
 T = np.array([[1, 1, 1, 1], [2, 2, 2, 2]], "float32")
@@ -23,6 +23,11 @@ ZEROS = {.25: .249790, .5: .499581, .6: .599497, .7: .699413, .8: .799329, .9: .
          .995: .994166, .999: .998163}
 LEFT = {.25: 1489500, .5: 793000, .6: 570400, .7: 379800, .8: 221200, .9: 94600, .95: 43300, .97: 25020, .99: 8020, .995: 3973, .999: 797}
 BOTH = pytest.mark.parametrize("fidelity", ["original", "corrected"])
+
+
+def cut_lowest(scores, k, fidelity="corrected"):
+    """Which scores of one layer are cut."""
+    return cut_all({"scores": scores}, k, fidelity=fidelity)["scores"]
 
 
 def weights(matrix, k, fidelity):

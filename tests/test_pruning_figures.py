@@ -213,9 +213,12 @@ def test_sizes_before_and_after(tmp_path):
     assert [bar.get_width() for bar in times.patches] == pytest.approx([5, 4, 1, 1])  # before of both curves, then after
     assert [text.get_text() for text in times.texts] == ["20 %", "25 %"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["-10.00 points"] * 2
-    runs[0].file("shrink", "shrink.csv").write_text("net\n")
-    with pytest.raises(UserError, match="shrink.csv: damaged"):
-        pruning.report(runs, tmp_path / "report")
+    file = runs[0].file("shrink", "shrink.csv")
+    whole = file.read_text()
+    for damaged in ("net\n", "", whole.replace("trained", "other"), whole.replace("trained,", "trained,x", 1)):
+        file.write_text(damaged)
+        with pytest.raises(UserError, match="shrink.csv: damaged"):
+            pruning.report(runs, tmp_path / "report")
 
 
 def test_everything_pruned_has_a_place(tmp_path):
@@ -230,6 +233,25 @@ def test_what_is_refused(run, tmp_path):
     with pytest.raises(UserError, match=r"needs prune first; run: python prune.py --experiment_id=9041"):
         pruning.report([Run(REGISTRY[9041], tmp_path)], tmp_path / "report")
     assert not (tmp_path / "report").exists()
+    columns = "by,sparsity,loss,loss_with_penalty,accuracy"
+    for table in (columns, f"{columns}\nweight,x,1,1,1", f"{columns}\nweight,.5,1,1,x", f"{columns}\nother,.5,1,1,1", "\xb0", ""):
+        file = run.file("prune", "pruning.csv")
+        before = file.read_bytes()
+        file.write_bytes(table.encode("latin-1"))
+        with pytest.raises(UserError, match="damaged"):
+            pruning_results.read_table(run)
+        file.write_bytes(before)
+    for change in ({"sparsities": np.zeros(9)}, {"layers": np.array([object()])}, {"unit|fc1|counts": np.zeros((2, 3))}):
+        file = run.file("prune", "histograms.npz")
+        before, arrays = file.read_bytes(), dict(np.load(file))
+        np.savez(file, **arrays | change)
+        with pytest.raises(UserError, match="damaged"):
+            pruning_results.read_histograms(run, "unit")
+        with open(file, "wb") as handle:
+            np.save(handle, np.zeros(3))
+        with pytest.raises(UserError, match="damaged"):
+            pruning_results.read_histograms(run, "unit")
+        file.write_bytes(before)
     for name in ("histograms.npz", "pruning.csv"):
         run.file("prune", name).write_bytes(b"PK\x03\x04broken")
         with pytest.raises(UserError, match=f"{name.partition('.')[0]}.*damaged"):

@@ -69,6 +69,19 @@ def test_of_probabilities():
     assert table.loss_with_penalty[0] == pytest.approx(loss, abs=1e-5)
 
 
+@pytest.mark.parametrize("behind", [[layers.Dropout(.5)], [layers.Reshape((10,)), layers.Activation("linear")], [layers.Flatten()]])
+def test_of_probabilities_that_are_handed_on(behind):
+    images, labels = (part[1200:] for part in digits())
+    model = keras.Sequential([keras.Input((64,)), *trained(softmax=True).layers, *behind])
+    assert Evaluation(model, images, labels)() == pytest.approx(Evaluation(trained(softmax=True), images, labels)())
+
+
+def test_one_sparsity_and_one_excluded_layer_need_no_list():
+    images, labels = (part[1200:] for part in digits())
+    one = pruning_sweep(trained(), images, labels, .5, excluded="fc1")
+    assert one.equals(pruning_sweep(trained(), images, labels, [.5], excluded=["fc1"])) and len(one) == 2
+
+
 def test_counts_of_the_study():
     """The table of facts 4, on the study's net: what is zero, what is alive, what is left where it is taken out."""
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)

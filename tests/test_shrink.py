@@ -250,6 +250,19 @@ def test_a_unit_that_is_constant_but_not_0_stays():
     assert shrink(model).get_layer("first").units == 5
 
 
+def test_what_a_normalisation_scales_to_0_is_its_offset():
+    """Network slimming: scale and shift are 0, the convolution's weights are not; after a ReLU a negative shift is as good."""
+    model = build(lambda: keras.Sequential([
+        keras.Input((6, 6, 2)), layers.Conv2D(5, 3, name="conv"), layers.BatchNormalization(name="norm"), layers.ReLU(),
+        layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(2)]))
+    norm = model.get_layer("norm")
+    norm.gamma.assign([0, 0, 0, .7, -.4])
+    norm.beta.assign([0, -.3, .3, .2, .1])
+    smaller = shrink(model)
+    assert smaller.get_layer("conv").filters == 3  # the third channel is .3 everywhere
+    np.testing.assert_allclose(smaller(examples(model, 5)), model(examples(model, 5)), atol=1e-5)
+
+
 def test_normalisation_decides_whether_zeros_stay_zeros():
     def made():
         images = keras.Input((5, 5, 2))

@@ -34,7 +34,7 @@ def define(results_dir, data_dir):
 def define_list():
     """Defines --list and --study."""
     flags.DEFINE_bool("list", False, "print the table of experiments and exit")
-    flags.DEFINE_string("study", None, "with --list: only this study")
+    flags.DEFINE_string("study", None, "with --list: only this study; of report.py: network_pruning, for what prune.py measured of any net")
 
 
 def run(main, registry=None):

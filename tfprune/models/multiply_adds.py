@@ -9,7 +9,7 @@ from tfprune.keras import keras
 from tfprune.models.rebuild import check_graph, graph_nodes, is_graph
 
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
-_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 
 
 def multiply_adds(model):
@@ -34,7 +34,7 @@ def of_layer(layer, input_shape, output_shape):
     owner, names = kernels(layer)
     if not names:
         return 0
-    shape = input_shape if isinstance(owner, _TRANSPOSED) else output_shape
+    shape = input_shape if isinstance(owner, TRANSPOSED) else output_shape
     positions = shape[2:] if getattr(owner, "data_format", None) == "channels_first" else shape[1:-1]
     if None in positions:
         raise UserError(f"the layer {layer.name} takes examples of any size; multiply-adds are those of one size: give the Input that")

@@ -4,9 +4,9 @@ import numpy as np
 from tfprune.keras import keras
 from tfprune.layers.decomposed_head import MaskedHead
 from tfprune.layers.gated_dense import GatedDense
+from tfprune.models.multiply_adds import TRANSPOSED
 from tfprune.pruning.passing_rules import DEPTHWISE, NORMALISATIONS
 
-TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 
 

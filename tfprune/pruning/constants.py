@@ -6,8 +6,9 @@ from tfprune.layers.decomposed_head import DecomposedHead, MaskedHead
 from tfprune.layers.kept_features import KeptFeatures
 from tfprune.layers.option_a import PaddedShortcut
 from tfprune.layers.unit_mask import UnitMask
+from tfprune.models.multiply_adds import TRANSPOSED
 from tfprune.pruning.activations import mixes
-from tfprune.pruning.channel_axes import SEPARABLE, TRANSPOSED
+from tfprune.pruning.channel_axes import SEPARABLE
 from tfprune.pruning.passing import owner, same_everywhere, tensors_of
 from tfprune.pruning.passing_functions import ELEMENTWISE_FUNCTIONS, MERGING, MULTIPLYING
 from tfprune.pruning.passing_rules import DEPTHWISE, ELEMENTWISE, NORMALISATIONS, POSITIONAL
@@ -60,6 +61,8 @@ def _value(passage, op, layer, given, matrices, dead):
         return _biases(layer, matrices[id(layer)][first != 0].any(0))
     if isinstance(layer, DEPTHWISE):
         return _biases(layer, np.ravel(_nonzero(layer.depthwise_kernel) & (first != 0)[:, None]))
+    if isinstance(layer, NORMALISATIONS) and layer.gamma is not None:
+        given = [np.where(layer.gamma.numpy() == 0, 0, first)]  # whatever enters there, only the offset leaves
     if isinstance(layer, _COMPUTED) or symbol in (*ELEMENTWISE_FUNCTIONS, *MERGING, MULTIPLYING):
         return _computed(passage, op, given, dead, isinstance(layer, _k.Multiply) or symbol == MULTIPLYING)
     if isinstance(layer, _k.PReLU):

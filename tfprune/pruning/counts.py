@@ -74,11 +74,6 @@ def cut_all(scores, k, scope="layer", fidelity="corrected"):
     return Ranking(scores, scope, fidelity).cut(k)
 
 
-def cut_lowest(scores, k, fidelity="corrected"):
-    """Bool array of the shape of `scores`, True for those that are cut at the sparsity `k`; as of `Ranking`."""
-    return cut_all({"scores": scores}, k, fidelity=fidelity)["scores"]
-
-
 def _sorted(flat):
     """(rank of each, all in ascending order); of equal scores that of the higher index ranks lower, and is cut first."""
     order = flat.size - 1 - _ascending(flat[::-1])

@@ -4,9 +4,14 @@ import math
 from tfprune.experiment import UserError
 from tfprune.filters.labelled import class_numbers
 from tfprune.keras import keras, tf
+from tfprune.layers.dropout import Dropout
 from tfprune.training.losses import Score
 from tfprune.units.batches import MEMORY, batches, fitting_batch, rebatched
 from tfprune.units.graph import single_path
+
+SOFTMAX = ("nn.softmax", "softmax")  # `symbol` of the functions
+HANDING_ON = (Dropout, *(getattr(keras.layers, name) for name in (
+    "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Flatten", "Reshape")))
 
 
 class Evaluation:
@@ -94,15 +99,28 @@ class Evaluation:
 def default_loss(model):
     """The loss for a model of which nothing is known: squared error of a single output, else cross-entropy.
 
-    The outputs are probabilities where the model ends in a softmax, logits otherwise.
+    The outputs are probabilities where the model ends in a softmax (dropout and the like behind it change nothing), logits otherwise.
     """
     if model.output_shape[-1] == 1:
         return lambda outputs, labels: tf.reduce_mean(tf.square(tf.cast(outputs[:, 0], tf.float32) - labels))
-    graph = single_path(model)
-    last = next(op.layer for op in graph.operations if graph.outputs[0] in op.outputs)
-    logits = not isinstance(last, keras.layers.Softmax) and getattr(last, "activation", None) is not keras.activations.softmax
+    logits = not _ends_in_softmax(single_path(model))
 
     def loss(outputs, labels):
         return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, tf.cast(outputs, tf.float32), from_logits=logits))
 
     return loss
+
+
+def _ends_in_softmax(graph):
+    """Whether a softmax makes the output, or what other layers only hand on."""
+    made_by, tensor = {tensor: op for op in graph.operations for tensor in op.outputs}, graph.outputs[0]
+    while op := made_by.get(tensor):
+        activation = getattr(op.layer, "activation", None)
+        if isinstance(op.layer, keras.layers.Softmax) or activation is keras.activations.softmax or \
+                getattr(op.layer, "symbol", "") in SOFTMAX:
+            return True
+        if not isinstance(op.layer, HANDING_ON) and not (isinstance(op.layer, keras.layers.Activation)
+                                                         and activation is keras.activations.linear):
+            return False
+        tensor = op.inputs[0]
+    return False

@@ -29,7 +29,7 @@ def magnitude_prune(model, sparsity, by="weight", criterion="magnitude", scope="
         the weights that lead into them (justincosentino/network-pruning).
       scope: "layer": the same share of each layer; "global": one ranking of all. There units' scores are divided by the L2 norm of their
         layer's scores, for layers differ in scale (Molchanov et al. 2017); weights are compared as they are.
-      excluded: paths (`outer/inner` in nested models) of layers that are left whole.
+      excluded: paths (`outer/inner` in nested models) of layers that are left whole, or one of them.
       images, labels: examples, for criteria that need them.
       fidelity, seed: see `counts.Ranking`; of the criterion "random".
 
@@ -58,6 +58,7 @@ class Pruner:
     def __init__(self, model, by=PRUNED, criterion="magnitude", scope="layer", excluded=(), images=None, labels=None,
                  fidelity="corrected", seed=0):
         check_graph(model)
+        excluded = (excluded,) if isinstance(excluded, str) else tuple(excluded)
         check_excluded(model, excluded)
         plain = to_dense(model)
         self.groups, self.layers = unit_groups(plain), _layers(plain)

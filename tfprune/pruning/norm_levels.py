@@ -43,4 +43,5 @@ def frontiers_of(graph, passed):
 
 
 def normalises(op):
+    """Whether an operation is a call of a batch normalisation."""
     return isinstance(op.layer, keras.layers.BatchNormalization)

@@ -19,6 +19,7 @@ from tfprune.pruning import sweep
 from tfprune.pruning.evaluation import Evaluation
 from tfprune.pruning.histograms import Histograms
 from tfprune.pruning.magnitude import Pruner, check_excluded
+from tfprune.pruning.table import NUMBERS, read_table
 from tfprune.training.checkpoints import trained_model
 from tfprune.training.losses import build_loss
 
@@ -41,7 +42,7 @@ def execute(run, records, overwrite=False, dry_run=False):
     started = time.monotonic()
     marker = run.execute("prune", lambda folder: _work(run, folder), records, ("train",), overwrite, dry_run)
     if marker and not dry_run:
-        table = pd.read_csv(run.file("prune", "pruning.csv"), float_precision="round_trip")
+        table = read_table(run, (*NUMBERS, "parameters"))
         path = results_csv(run)
         files.writable_folder(path.parent, "--results_dir")
         files.write(path, as_original(table))

@@ -1,4 +1,5 @@
 """How a model fares as more and more of it is pruned: every sparsity from the dense weights, in one model that is compiled once."""
+import numpy as np
 import pandas as pd
 
 from tfprune.experiment import PRUNED, Measure, UserError
@@ -41,6 +42,7 @@ def pruning_sweep(model, images, labels=None, sparsities=SPARSITIES, by=PRUNED, 
       UserError: an argument is not one of those accepted, or the images do not fit the model.
     """
     by = (by,) if isinstance(by, str) else tuple(by)
+    sparsities = np.atleast_1d(sparsities).tolist()
     check(sparsities, by, criterion, fidelity)
     if renormalised and training_images is None:
         raise UserError("renormalised: give training_images, from which the averages are found")

@@ -36,10 +36,10 @@ def run_figures(run):
     if all(path.exists() and path.stat().st_mtime >= pruned_at for path in paths.values()):
         return list(paths.values())
     files.writable_folder(folder, "--results_dir")
-    title = f"{run.experiment.label}: {run.experiment.dnn.name} on {run.experiment.dataset.name}{_settings(run.experiment.measure)}"
+    title = f"{run.experiment.label}: {run.experiment.dnn.name} on {run.experiment.dataset.name}"
     if epochs:
-        save(figures.loss_accuracy(lines, best), paths["loss_accuracy.png"], figures.DPI)
-    drawn = figures.against_sparsity(read_table(run), classes(run.experiment.dataset), title)
+        save(figures.loss_accuracy(lines, best, title), paths["loss_accuracy.png"], figures.DPI)
+    drawn = figures.against_sparsity(read_table(run), classes(run.experiment.dataset), title + _settings(run.experiment.measure))
     save(drawn, paths["pruned_loss_accuracy.png"], figures.DPI)
     for by in run.experiment.measure.prune_by:
         _animate(read_histograms(run, by), _settings(run.experiment.measure), paths)
@@ -59,7 +59,7 @@ def report(runs, folder):
     pruned, small = ([run for run in runs if run.done(stage)] for stage in ("prune", "shrink"))
     for run in runs:
         if run not in small:
-            run.require("prune", "the report")
+            _require(run)
     written, drawn = {}, {}
     if pruned:
         table = tidy(pruned)
@@ -75,6 +75,15 @@ def report(runs, folder):
     for name, figure in drawn.items():
         save(figure, folder / name)
     return [folder / name for name in (*written, *drawn)]
+
+
+def _require(run):
+    """UserError where a run is not pruned: by what prune.py would refuse of its settings, else with the command."""
+    if run.done("prune") is None:
+        from tfprune.pruning.stage import check
+
+        check(run.experiment)
+    run.require("prune", "the report")
 
 
 def tidy(runs):

@@ -13,7 +13,7 @@ SECONDARY = {"linestyle": "--", "alpha": 0.5}
 BY = {"weight": "weights", "unit": "units"}
 
 
-def loss_accuracy(lines, best_epoch):
+def loss_accuracy(lines, best_epoch, title=""):
     """Loss and accuracy of training and validation against epochs of training, with the epoch whose weights are pruned.
 
     Args:
@@ -21,7 +21,7 @@ def loss_accuracy(lines, best_epoch):
       best_epoch: whose weights count.
     """
     lines = [line for line in lines if line["epoch"]]
-    figure, (losses, accuracies) = _two_panels()
+    figure, (losses, accuracies) = _two_panels(title)
     penalised = any("penalty" in line for line in lines)
     for number, (name, label) in enumerate((("train", "training"), ("val", "validation"))):
         _curve(losses, lines, f"{name}_loss", label, number)

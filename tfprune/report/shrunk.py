@@ -23,8 +23,9 @@ def tidy(runs, labels):
         experiment, path = run.experiment, run.file("shrink", "shrink.csv")
         try:
             table = pd.read_csv(path)
-            table[["net", *SHOWN]]
-        except (ValueError, KeyError, UnicodeDecodeError):
+            if not {BEFORE, AFTER} <= set(table["net"]) or not all(pd.api.types.is_numeric_dtype(table[name]) for name in SHOWN):
+                raise ValueError(path)
+        except (ValueError, KeyError, TypeError, OSError):  # pandas' parser errors are ValueErrors
             raise UserError(f"{path}: damaged (not what shrink.py writes); remove it and run shrink.py again") from None
         about = {"experiment_id": experiment.id, "name": experiment.name, "curve": label, "seed": experiment.seed,
                  "share": experiment.measure.cut}
@@ -38,7 +39,8 @@ def before_and_after(table):
     Args:
       table: of `tidy`.
     """
-    figure, every = panels(len(SHOWN), "Before and after the units are taken out")
+    shares = ", ".join(f"{100 * share:g} %" if share else "the silent ones" for share in sorted(set(table.share)))
+    figure, every = panels(len(SHOWN), f"Before and after units are taken out ({shares})")
     curves = list(dict.fromkeys(table.curve))
     places = np.arange(len(curves))
     for axes, (column, (title, words, scale)) in zip(every, SHOWN.items(), strict=True):

@@ -3,9 +3,9 @@ import functools
 
 import numpy as np
 
+from tfprune.models.multiply_adds import TRANSPOSED
 from tfprune.models.multiply_adds import kernels as kernels_of
 from tfprune.models.rebuild import walk
-from tfprune.pruning.channel_axes import TRANSPOSED
 from tfprune.pruning.criteria.activity import activity
 from tfprune.pruning.criteria.gradients import kernel_gradients, unit_gradients
 from tfprune.units.streaming import stream
