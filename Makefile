@@ -38,7 +38,7 @@ demo: install
 	@$(BIN)/python decompose.py essential $(FILTERS)
 	@$(BIN)/python report.py $(FILTERS)
 	@$(BIN)/python prune.py $(PRUNED)
-	@$(BIN)/python shrink.py --experiment_id=9040 --sparsity=0.5
+	@$(BIN)/python shrink.py --experiment_id=9040 --sparsity=0.25
 	@$(BIN)/python report.py $(PRUNED)
 	@echo "runs: results/laptop    tables: results/csv    figures, and a page for the browser: results/report"
 

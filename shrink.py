@@ -21,8 +21,7 @@ FLAGS = flags.FLAGS
 
 def main(positional):
     """Makes the net of each experiment smaller."""
-    given = {"measure.cut": FLAGS.sparsity, "measure.formats": FLAGS.formats}
-    runs = asked(REGISTRY, positional, [f"{field}={value}" for field, value in given.items() if value is not None])
+    runs = asked_for(positional)
     from tfprune.pruning.shrink_stage import check, execute
 
     for run in runs:
@@ -30,6 +29,20 @@ def main(positional):
     for run in runs:
         records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
         execute(run, records, FLAGS.overwrite, FLAGS.dry_run)
+
+
+def asked_for(positional):
+    """The runs that the flags name; what is wrong with a setting that has a flag here is said of that."""
+    settings = {"measure.cut": "sparsity", "measure.formats": "formats"}
+    given = [f"{field}={FLAGS[flag].value}" for field, flag in settings.items() if FLAGS[flag].value is not None]
+    try:
+        return asked(REGISTRY, positional, given)
+    except flags.UserError as error:
+        message = str(error)
+        for text in given:
+            field, _, value = text.partition("=")
+            message = message.replace(f"--set {text}", f"--{settings[field]}={value}")
+        raise flags.UserError(message) from None
 
 
 if __name__ == "__main__":

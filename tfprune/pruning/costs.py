@@ -33,19 +33,18 @@ def costs_of(model):
             "multiply_adds": multiply_adds(plain), "bytes": _file_size(plain)}
 
 
-def latency(model, batch):
-    """Seconds that a compiled forward pass of so many random examples takes, the median of several."""
-    return latencies([model], batch)[0]
-
-
 def latencies(models, batch):
-    """The same of several models, called in turn, so that what else the machine does befalls all of them."""
-    calls = [_compiled(model, batch) for model in models]
-    times, started = [[] for _ in models], None
+    """Seconds that a compiled forward pass of so many random examples takes, of each of several models."""
+    return seconds_of([_compiled(model, batch) for model in models])
+
+
+def seconds_of(calls):
+    """The median seconds of several functions without arguments, called in turn, so that what else the machine does befalls all of them."""
+    times, started = [[] for _ in calls], None
     for number in range(10**6):
         if number == WARM_UP:
             started = time.perf_counter()
-        elif number >= WARM_UP + LEAST and time.perf_counter() - started > SECONDS * len(models):
+        elif number >= WARM_UP + LEAST and time.perf_counter() - started > SECONDS * len(calls):
             break
         for call, own in zip(calls, times, strict=True):
             before = time.perf_counter()

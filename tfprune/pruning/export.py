@@ -1,15 +1,17 @@
 """A net in files that other programs run, each read again and compared with the net in memory."""
 import pathlib
 import shutil
+from functools import partial
 
 from tfprune import files
 from tfprune.experiment import UserError
 from tfprune.masks.dense_twin import to_dense
 from tfprune.masks.layers import masked_layers
 from tfprune.models.rebuild import check_graph
+from tfprune.pruning.costs import seconds_of
 from tfprune.pruning.formats import FORMATS
 from tfprune.pruning.formats.serving import serving_function
-from tfprune.pruning.roundtrip import check_finite, figures, first_images, outputs, seconds_of, sizes, sizes_of
+from tfprune.pruning.roundtrip import check_finite, figures, first_images, outputs, sizes, sizes_of
 from tfprune.units.batches import fitting_batch, without_labels
 
 CLOSE = 1e-4  # what the outputs of an exact format may differ by, as a share of the largest output: rounding in another order
@@ -34,8 +36,8 @@ def export(model, folder, formats=("keras",), images=None, labels=None, represen
       accuracy: on the images (NaN without labels).  agreement: share of images to which the net in memory gives the same class.
       difference: the largest of an output.      scale: the largest output in memory.
       bytes, gzip_bytes: of the file, and compressed, where zeros save something; of the net in memory those of its weights.
-      seconds: of a batch of one image, the median of several.
       needs: classes that a program must know to read the file, besides Keras' own.
+      seconds: of a batch of one image, the median of several, all of them called in turn.
 
     Raises:
       UserError: there is no such format, or no images; the model cannot be written in it, or nothing be written there; or what was
@@ -58,23 +60,29 @@ def export(model, folder, formats=("keras",), images=None, labels=None, represen
     images = without_labels(images)
     one = first_images(images, function.images, 1)
     ranges = first_images(images if representative is None else without_labels(representative), function.images, RANGES)
-    rows = [{"format": "memory", "path": ""} | figures(expected, expected, classes)
-            | sizes_of([weight.numpy().tobytes() for weight in model.weights]) | {"seconds": seconds_of(in_memory, one), "needs": ""}]
+    rows, nets = [{"format": "memory", "path": ""} | figures(expected, expected, classes)
+                  | sizes_of([weight.numpy().tobytes() for weight in model.weights]) | {"needs": ""}], [in_memory]
     for name in formats:
         form, path = FORMATS[name], folder / FORMATS[name].file
         _write(form, model, path, ranges)
-        try:
-            net = form.load(path)
-            row = figures(outputs(net, images, None, batch_size, function.images, name)[0], expected, classes)
-        except UserError:
-            _remove(path)
-            raise
+        net, answers = _read_again(form, path, lambda net, name=name: outputs(net, images, None, batch_size, function.images, name)[0])
+        row = figures(answers, expected, classes)
         if form.exact and not row["difference"] <= CLOSE * row["scale"]:
             _remove(path)
             raise UserError(f"{name}: what was written gave other outputs than the net in memory, by up to {row['difference']:.3g}")
-        rows.append({"format": name, "path": str(path)} | row | sizes(path)
-                    | {"seconds": seconds_of(net, one), "needs": ", ".join(form.needs(path))})
-    return pd.DataFrame(rows)
+        rows.append({"format": name, "path": str(path)} | row | sizes(path) | {"needs": ", ".join(form.needs(path))})
+        nets.append(net)
+    return pd.DataFrame(rows).assign(seconds=seconds_of([partial(net, one) for net in nets]))
+
+
+def _read_again(form, path, answers_of):
+    """(what a file holds, its answers); a file that cannot be read or run is removed."""
+    try:
+        net = form.load(path)
+        return net, answers_of(net)
+    except UserError:
+        _remove(path)
+        raise
 
 
 def check_formats(formats):

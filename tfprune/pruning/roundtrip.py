@@ -1,6 +1,4 @@
-"""What a written net is worth beside the one in memory: what it answers, how large its files are, how long an image takes."""
-import statistics
-import time
+"""What a written net is worth beside the one in memory: what it answers, and how large its files are."""
 import zlib
 
 import numpy as np
@@ -8,8 +6,6 @@ import numpy as np
 from tfprune.experiment import UserError
 from tfprune.progress import track
 from tfprune.units.batches import batches
-
-ENOUGH, MOST = 0.3, 50  # seconds, and calls, that a latency is found from
 
 
 def outputs(function, images, labels, batch_size, spec, what):
@@ -55,17 +51,6 @@ def sizes(path):
 def sizes_of(parts):
     """The same of some bytes; gzip adds about 20 of its own."""
     return {"bytes": sum(map(len, parts)), "gzip_bytes": sum(len(zlib.compress(part)) for part in parts)}
-
-
-def seconds_of(function, images):
-    """Seconds that a call takes, the median of as many as fill some time, after one that is not counted."""
-    function(images)
-    times = []
-    while sum(times) < ENOUGH and len(times) < MOST:
-        started = time.perf_counter()
-        function(images)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def _as(spec, images):

@@ -1,8 +1,8 @@
 """The stage "shrink" of a run: its trained net with the units that count least taken out, measured, and written for other programs.
 
 In the run: shrink.csv, what the net is worth and costs before and after and in each format, every one beside the net that it was made
-from; and the folder shrunk/ with the files of the
-formats (`pruning.formats`). Overrides of what is measured add to both names, as in `Run.file`.
+from; and the folder shrunk/ with the files of the formats (`pruning.formats`). Overrides of what is measured add to both names, as in
+`Run.file`.
 """
 import pandas as pd
 
@@ -51,7 +51,7 @@ def execute(run, records, overwrite=False, dry_run=False):
         nets.update(smaller(run, folder))  # before anything is written
         return folder
 
-    marker = run.execute("shrink", lambda folder: _work(run, folder, nets or smaller(run, folder)), prepare, ("train",), overwrite, dry_run)
+    marker = run.execute("shrink", lambda folder: _work(run, folder, nets), prepare, ("train",), overwrite, dry_run)
     if marker and not dry_run:
         say(f"{run.experiment.label} shrink: on the test set\n{in_words(pd.read_csv(run.file('shrink', 'shrink.csv')))}")
         say(f"{run.experiment.label} shrink: table in {run.file('shrink', 'shrink.csv')}, files in {folder_of(run)}")
