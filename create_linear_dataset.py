@@ -10,8 +10,9 @@ from absl import flags
 import data
 from data.build import define_data_flags, report
 from experiments import DATA_DIR
-from tfprune.experiment import Dataset, UserError
+from tfprune.experiment import UserError
 from tfprune.flags import run
+from tfprune.settings import Dataset
 
 FLAGS = flags.FLAGS
 SIZES = {

@@ -49,7 +49,7 @@ def update_of(experiment, micro_batch):
     """A function that makes so many updates with this micro-batch, and returns True when they are made."""
     import numpy as np
 
-    from tfprune.experiment import DATASETS
+    from tfprune.datasets import DATASETS
     from tfprune.input import pipeline
     from tfprune.input.records import Split
     from tfprune.keras import tf

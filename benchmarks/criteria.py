@@ -20,8 +20,9 @@ sys.path.insert(0, str(ROOT))
 import data  # noqa: E402
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR  # noqa: E402
 from tfprune import flags  # noqa: E402
-from tfprune.experiment import CRITERIA, UserError  # noqa: E402
+from tfprune.experiment import UserError  # noqa: E402
 from tfprune.overrides import override  # noqa: E402
+from tfprune.settings import CRITERIA  # noqa: E402
 
 FLAGS = flags.FLAGS
 

@@ -14,7 +14,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tfprune import flags  # noqa: E402
-from tfprune.experiment import DNN, Experiment, Hyper, Training  # noqa: E402
+from tfprune.experiment import Experiment  # noqa: E402
+from tfprune.settings import DNN, Hyper, Training  # noqa: E402
 
 FLAGS = flags.FLAGS
 

@@ -50,7 +50,7 @@ def measure(experiment, micro_batch, steps=4):
     """Bytes that the training steps of a net take beyond the process as it was; for a process that does nothing else."""
     import numpy as np
 
-    from tfprune.experiment import DATASETS
+    from tfprune.datasets import DATASETS
     from tfprune.input.records import Split
     from tfprune.training.trainer import Trainer
 

@@ -19,7 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from experiments import REGISTRY  # noqa: E402
 from tfprune import flags  # noqa: E402
-from tfprune.experiment import DATASETS, UserError  # noqa: E402
+from tfprune.datasets import DATASETS  # noqa: E402
+from tfprune.experiment import UserError  # noqa: E402
 
 FLAGS = flags.FLAGS
 NETS = {"dense": (5051, 1.3), "edge-popup": (5025, 2.0)}  # experiment, and what the ratio should be at least

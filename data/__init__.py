@@ -3,7 +3,7 @@
 A source is a module, or an object such as `cifar.CIFAR10`, with
   load(dataset, data_dir)          an object with shape, dtype, label_dtype, num_classes and parts(dataset), such as `splits.Arrays`; one
                                    of encoded images has encoding in place of shape and dtype, such as `imagenet.ImageNet`
-and a line in DATASETS, tfprune/experiment.py, which says what its examples are. It may have
+and a line in DATASETS, tfprune/datasets.py, which says what its examples are. It may have
   FIELDS                           the `Dataset` fields that decide its records, where they are not those of `splits.Arrays`
   fingerprint(dataset, data_dir)   text that names the raw content, without decoding it; without it the arrays are loaded and summed up
 It is the module of its name, unless SOURCES names an object. Its records are built once for each content and settings, and shared by all
@@ -16,9 +16,11 @@ import pathlib
 import sys
 
 from data import checks, cifar, mnist, records, splits
-from tfprune.experiment import DATASETS, Dataset, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 from tfprune.files import read_json, writable_folder
 from tfprune.progress import say
+from tfprune.settings import Dataset
 
 SOURCES = {
     "cifar10": cifar.CIFAR10,
@@ -33,7 +35,7 @@ def ensure(dataset, data_dir, overwrite=False, strict=False):
     """Builds the TFRecords of a data set unless they exist.
 
     Args:
-      dataset: a `tfprune.experiment.Dataset`.
+      dataset: a `tfprune.settings.Dataset`.
       data_dir: where the raw data is looked for, and the records go.
       overwrite: build them again.
       strict: refuse unreadable images, which are left out otherwise, and records that were built without them.

@@ -7,10 +7,12 @@
 from absl import flags
 
 import data
-from tfprune.experiment import DATASETS, Dataset, Experiment, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import Experiment, UserError
 from tfprune.files import read_json
 from tfprune.flags import run
 from tfprune.overrides import override
+from tfprune.settings import Dataset
 
 FLAGS = flags.FLAGS
 MOST_LISTED = 20  # classes

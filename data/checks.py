@@ -1,7 +1,8 @@
 """Whether what a source loads is what the `Examples` of its set say: found out before any record is written."""
 import numpy as np
 
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 
 
 def check(arrays, name):

@@ -6,7 +6,8 @@ import numpy as np
 from data import splits
 from data.official import Official
 from tfprune import pickles
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 
 COMMAND = "mkdir -p {data_dir} && curl -L {url} | tar -xz -C {data_dir}"
 

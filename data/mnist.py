@@ -5,7 +5,8 @@ import numpy as np
 
 from data import idx, splits
 from data.official import Official
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 
 FILES = tuple(f"{split}-{kind}-{end} {split}-{kind}-{end}.gz {split}-{kind}.{end} {split}-{kind}.{end}.gz"  # some mirrors have a dot
               for split in ("train", "t10k") for kind, end in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte")))

@@ -6,7 +6,8 @@ import pathlib
 from dataclasses import dataclass
 
 from data import download, splits
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 
 
 @dataclass(frozen=True)

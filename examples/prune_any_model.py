@@ -16,10 +16,10 @@ import pandas as pd
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the checkout
 
 from tfprune import UserError, flags, magnitude_prune, pruning_sweep, shrink  # noqa: E402
-from tfprune.experiment import CRITERIA  # noqa: E402
 from tfprune.keras import keras  # noqa: E402
 from tfprune.pruning.costs import costs_of, latencies  # noqa: E402
 from tfprune.pruning.renormalise import renormalise  # noqa: E402
+from tfprune.settings import CRITERIA  # noqa: E402
 
 BATCH = 64
 SPARSITIES = (0, 0.25, 0.5, 0.75, 0.9, 0.95)

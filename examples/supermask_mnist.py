@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the chec
 
 from data.mnist import MNIST  # noqa: E402
 from tfprune import SubnetConv2D, SubnetDense, UserError, density_report, flags  # noqa: E402
-from tfprune.experiment import DATASETS  # noqa: E402
+from tfprune.datasets import DATASETS  # noqa: E402
 from tfprune.keras import keras, tf  # noqa: E402
 from tfprune.masks.initial import KernelInit, ScoreInit  # noqa: E402
 

@@ -8,7 +8,7 @@ import pytest
 
 import data
 from tests import ilsvrc
-from tfprune.experiment import Dataset
+from tfprune.settings import Dataset
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

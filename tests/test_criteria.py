@@ -4,7 +4,7 @@ import pytest
 
 import tfprune
 from tests.small_nets import build, examples
-from tfprune import experiment
+from tfprune import settings
 from tfprune.keras import keras, tf
 from tfprune.pruning.criteria import CRITERIA, Net, criterion_named
 from tfprune.pruning.criteria.redundancy import greedy
@@ -106,8 +106,8 @@ def slowly(correlation, variance):
 
 
 def test_the_table_is_complete():
-    assert tuple(CRITERIA) == experiment.CRITERIA
-    assert all(criterion.name == name and set(criterion.ranks) <= set(experiment.PRUNED) for name, criterion in CRITERIA.items())
+    assert tuple(CRITERIA) == settings.CRITERIA
+    assert all(criterion.name == name and set(criterion.ranks) <= set(settings.PRUNED) for name, criterion in CRITERIA.items())
     with pytest.raises(tfprune.UserError, match="criterion=best: expected one of magnitude, l1"):
         criterion_named("best")
 

@@ -20,8 +20,9 @@ from data import digits, download, linear, records, splits
 from data.cifar import CIFAR10
 from tests.conftest import ROOT, ok, refused, script_environment
 from tfprune import experiment
-from tfprune.experiment import Dataset, UserError
+from tfprune.experiment import UserError
 from tfprune.overrides import override
+from tfprune.settings import Dataset
 
 SMALL = Dataset("linear", dimension=5, num_train=40, num_test=20)
 
@@ -407,7 +408,7 @@ def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from data import ensure, records
-from tfprune.experiment import Dataset
+from tfprune.settings import Dataset
 serialized = records._serialized
 def dying(tf, split, *chunk):
     for record in serialized(tf, split, *chunk):

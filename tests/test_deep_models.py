@@ -7,7 +7,7 @@ import pytest
 import tfprune
 from experiments import REGISTRY
 from tests.test_models import TABLE, examples
-from tfprune.experiment import DATASETS
+from tfprune.datasets import DATASETS
 from tfprune.keras import keras, tf
 from tfprune.models import MODELS, build_model, build_training_model, input_shape, without_auxiliary
 from tfprune.models.notes import masked_originally, noted_unit_layers

@@ -4,13 +4,13 @@ import json
 import numpy as np
 import pytest
 
-from tfprune.experiment import NOISES as NAMES
 from tfprune.experiment import UserError, derive_seed
 from tfprune.filters import noisy_head
 from tfprune.filters.essential import as_original, essentiality, essentiality_of, summarise
 from tfprune.filters.members import random_indices
 from tfprune.filters.noises import NOISES, Population
 from tfprune.keras import keras, tf
+from tfprune.settings import NOISES as NAMES
 
 EXAMPLES, FILTERS, CLASSES = 203, 13, 4
 RAGGED = {0: [0, 5, 7], 1: [12], 2: [], 3: [0, 1, 2, 3]}

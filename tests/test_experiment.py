@@ -6,8 +6,9 @@ import pytest
 
 from experiments import REGISTRY
 from tests.conftest import ROOT
-from tfprune.experiment import GROUPS, Experiment, UserError, derive_seed
+from tfprune.experiment import Experiment, UserError, derive_seed
 from tfprune.overrides import QUIRKS, override
+from tfprune.settings import GROUPS
 
 
 @pytest.mark.parametrize(("assignment", "value"), [

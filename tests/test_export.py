@@ -10,8 +10,8 @@ import pytest
 from experiments import REGISTRY
 from tests.conftest import shared
 from tfprune import pickles
-from tfprune.experiment import KINDS
 from tfprune.overrides import override
+from tfprune.settings import KINDS
 from tfprune.units import export, nesting
 from tfprune.units.activations import Sample
 from tfprune.units.redundancy import redundancy

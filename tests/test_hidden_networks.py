@@ -7,7 +7,7 @@ import pytest
 from experiments import REGISTRY
 from tests.conftest import ROOT, shared
 from tfprune import recipe_files
-from tfprune.experiment import GROUPS
+from tfprune.settings import GROUPS
 
 RECIPES = range(5000, 5112)
 

@@ -11,7 +11,9 @@ import data
 from data import cifar, download, idx, mnist
 from tests.conftest import refused, shared
 from tests.test_data import one_line, read
-from tfprune.experiment import DATASETS, Dataset, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
+from tfprune.settings import Dataset
 
 NAMES = ("mnist", "fashion_mnist", "kmnist")
 FILES = [names.split()[0] for names in mnist.FILES]

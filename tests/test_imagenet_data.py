@@ -19,10 +19,11 @@ import data
 from data import annotations, image_folder, imagenet, jpeg, records
 from tests import ilsvrc
 from tests.conftest import ROOT, cli, ok, refused, script_environment
-from tfprune.experiment import Dataset, Hyper, UserError
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, shards
 from tfprune.input.records import load
 from tfprune.keras import tf
+from tfprune.settings import Dataset, Hyper
 
 PLAIN = Dataset("imagenet", preprocessing="resnet")
 SMALL = Hyper(batch_size=8, image_size=32, augmentation=True)
@@ -658,7 +659,7 @@ def set_to(index, name, value):
 KILLED = """
 import os, signal, sys
 from data import ensure, shards
-from tfprune.experiment import Dataset
+from tfprune.settings import Dataset
 example = shards._example
 def dying(tf, part, place, *rest):
     if place == 2 and part.images.folder.name == "val":

@@ -12,10 +12,11 @@ from PIL import Image
 import data
 from tests import ilsvrc
 from tests.test_input import resized
-from tfprune.experiment import ENCODED, Dataset, Hyper, UserError
+from tfprune.experiment import UserError
 from tfprune.input import images, pipeline, plan
 from tfprune.input.records import load
 from tfprune.keras import tf
+from tfprune.settings import ENCODED, Dataset, Hyper
 
 PLAIN = Dataset("imagenet", preprocessing="resnet")
 SMALL = Hyper(batch_size=8, image_size=32, augmentation=True)

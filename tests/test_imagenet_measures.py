@@ -12,13 +12,14 @@ from tests.conftest import ok, refused
 from tests.ilsvrc import make_folder
 from tests.small_nets import build, examples
 from tfprune import pickles, stages
-from tfprune.experiment import KINDS, UserError
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, records
 from tfprune.keras import keras, tf
 from tfprune.models import build_model
 from tfprune.models.notes import note_unit_layers
 from tfprune.overrides import override
 from tfprune.run import Run
+from tfprune.settings import KINDS
 from tfprune.units import export_single, nesting_single
 from tfprune.units.activations import METRICS, Sample, samples, top_accuracies
 from tfprune.units.batches import fitting_batch, measured_batches

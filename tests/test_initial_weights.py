@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 import tfprune
-from tfprune.experiment import DNN, Experiment, Hyper, UserError
+from tfprune.experiment import Experiment, UserError
 from tfprune.keras import keras, tf
 from tfprune.masks.initial import GAINS, SCHEMES, KernelInit, ScoreInit, fans
 from tfprune.models.maskable import kernel_initial, score_initial
+from tfprune.settings import DNN, Hyper
 from tfprune.training.origin import check_given
 
 KERNELS = {  # shape: fan_in, fan_out, Kaiming deviation by fan_in, by fan_out, Xavier deviation, Kaiming bound, standard bound

@@ -10,9 +10,10 @@ import pytest
 
 import data
 from tests.conftest import shared
-from tfprune.experiment import Dataset, Hyper, UserError
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, plan, preprocess, records
 from tfprune.keras import tf
+from tfprune.settings import Dataset, Hyper
 
 PLAIN = Dataset(preprocessing="none")
 

@@ -5,7 +5,7 @@ import pytest
 import tfprune
 from tests.small_nets import NETS, build, examples
 from tests.test_any_model import make
-from tfprune.experiment import KINDS, UserError
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.masks.convert import KINDS as MASKABLE
 from tfprune.masks.dense_twin import dense_twin, save_dense
@@ -13,6 +13,7 @@ from tfprune.masks.layers import Masked, SubnetConv2D, SubnetDense, masked_layer
 from tfprune.masks.rules import RULES
 from tfprune.models.notes import noted_unit_layers
 from tfprune.models.rebuild import walk
+from tfprune.settings import KINDS
 from tfprune.units.channels import absorbs
 from tfprune.units.graph import single_path
 

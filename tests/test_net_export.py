@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT, script_environment
 from tests.small_nets import build, examples
-from tfprune import UserError, experiment, files
+from tfprune import UserError, files, settings
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
 from tfprune.layers.lrn import LocalResponseNormalization
@@ -49,7 +49,7 @@ def exported(tmp_path_factory):
 
 
 def test_the_table_of_formats():
-    assert ALL == experiment.FORMATS
+    assert ALL == settings.FORMATS
 
 
 def test_every_format_is_the_same_net(exported):

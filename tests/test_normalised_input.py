@@ -12,13 +12,15 @@ from tests import ilsvrc
 from tests.conftest import shared
 from tests.test_input import origins, resized, some_images
 from tfprune import stages
-from tfprune.experiment import DATASETS, IN_MEMORY, Dataset, Hyper, UserError, classes
+from tfprune.datasets import DATASETS, classes
+from tfprune.experiment import UserError
 from tfprune.input import images as encoded_images
 from tfprune.input import pipeline, preprocess, records, resized_crop
 from tfprune.keras import tf
 from tfprune.models import build_model
 from tfprune.overrides import override
 from tfprune.run import Run
+from tfprune.settings import IN_MEMORY, Dataset, Hyper
 
 NORMALISE, RESIZED_CROP = Dataset(preprocessing="normalise"), Dataset(preprocessing="resized_crop")
 TORCHVISION = Dataset("imagenet", preprocessing="torchvision")

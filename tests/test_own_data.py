@@ -29,7 +29,7 @@ def house(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("data", "tfprune"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    table = tmp_path / "tfprune" / "experiment.py"
+    table = tmp_path / "tfprune" / "datasets.py"
     table.write_text(table.read_text().replace("DATASETS = {", 'DATASETS = {\n    "mine": Examples(3, 20, 3),'))
 
     def run(*arguments, side=20):

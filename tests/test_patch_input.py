@@ -11,7 +11,8 @@ import data
 from tests.conftest import shared
 from tests.test_idx_data import write
 from tests.test_input import origins, resized
-from tfprune.experiment import DATASETS, ENCODED, IN_MEMORY, Dataset, Hyper, UserError, channels
+from tfprune.datasets import DATASETS, channels
+from tfprune.experiment import UserError
 from tfprune.input import images as encoded_images
 from tfprune.input import pipeline, preprocess, records
 from tfprune.input.checks import SCALED, check_dataset
@@ -19,6 +20,7 @@ from tfprune.input.resizing import resize
 from tfprune.input.scaling import PUBLISHED, contrast_normalised, scaled, statistics
 from tfprune.keras import tf
 from tfprune.models import input_shape
+from tfprune.settings import ENCODED, IN_MEMORY, Dataset, Hyper
 from tfprune.studies import feature_amounts
 
 UNIT = Dataset(preprocessing="patch", scaling="unit")

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from tfprune.experiment import KINDS
 from tfprune.keras import tf
+from tfprune.settings import KINDS
 from tfprune.units import legacy_sort
 from tfprune.units.disturbances import deviations
 from tfprune.units.orders import original_orders, original_targeted_order, random_order, targeted_order, unit_orders

@@ -12,13 +12,14 @@ from experiments import REGISTRY
 from tests import small_nets
 from tests.conftest import refused, shared
 from tests.test_idx_data import arrays, write
-from tfprune.experiment import Dataset, Hyper, Training, UserError
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, records
 from tfprune.keras import keras, tf
 from tfprune.models import build_model
 from tfprune.models.hidden_layers import hidden_layers
 from tfprune.overrides import override
 from tfprune.run import Run
+from tfprune.settings import Dataset, Hyper, Training
 from tfprune.training.accumulation import Gradients
 from tfprune.training.checks import check_trainable
 from tfprune.training.evaluate import Evaluator

@@ -11,10 +11,11 @@ from experiments import REGISTRY
 from tests.conftest import shared
 from tests.small_nets import NETS, build, examples, half_precision
 from tfprune import pickles
-from tfprune.experiment import KINDS, UserError
+from tfprune.experiment import UserError
 from tfprune.input.preprocess import prepare
 from tfprune.keras import keras, tf
 from tfprune.layers.replaced import replaced
+from tfprune.settings import KINDS
 from tfprune.units import passes
 from tfprune.units.ablation import Ablation, TotalAblation
 from tfprune.units.graph import activity_function, kernels, single_path, unit_layers, unit_tensors

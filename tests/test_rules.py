@@ -2,12 +2,13 @@
 import numpy as np
 import pytest
 
-from tfprune.experiment import MASKS, UserError
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.masks.initial import KernelInit
 from tfprune.masks.layers import SubnetConv2D, SubnetDense
 from tfprune.masks.rules import RULES
 from tfprune.masks.selection import kept_count
+from tfprune.settings import MASKS
 
 # A linear layer y = x (w * m)^T of the facts, whose w is [outputs, inputs] as in PyTorch
 W = np.float32([[1, -2, 3, -4], [.5, .25, -.125, 2]])

@@ -11,11 +11,12 @@ from tests import ilsvrc
 from tests.conftest import ok
 from tests.test_imagenet_input import batches_of, same
 from tests.test_normalised_input import normalised, pillow
-from tfprune.experiment import Dataset, Hyper, UserError
+from tfprune.experiment import UserError
 from tfprune.input import images, pipeline, plan, squash
 from tfprune.input.checks import check_dataset
 from tfprune.input.records import load
 from tfprune.keras import tf
+from tfprune.settings import Dataset, Hyper
 
 SQUASH = Dataset("imagenet", preprocessing="squash", background=False)
 SMALL = Hyper(batch_size=8, image_size=32, augmentation=True)

@@ -4,7 +4,8 @@ import pytest
 
 import tfprune
 from experiments import REGISTRY
-from tfprune.experiment import MASKS, UserError, classes
+from tfprune.datasets import classes
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
 from tfprune.layers.normalisation import TorchBatchNormalization
 from tfprune.masks.initial import KernelInit
@@ -12,6 +13,7 @@ from tfprune.masks.layers import SubnetConv2D, SubnetDense
 from tfprune.masks.selection import kept_count
 from tfprune.models import build_model, check_buildable, parameter_count, trainable_sizes
 from tfprune.overrides import override
+from tfprune.settings import MASKS
 
 # Facts 3: experiment (with the weights all masked, normalisation plain), masked layers, weights in all, and kept at .1, .3, .5, .7.
 SIZES = {

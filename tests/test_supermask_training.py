@@ -11,7 +11,6 @@ import data
 from experiments import REGISTRY
 from tests.conftest import cli, ok, refused, shared
 from tests.test_training import assert_same_files
-from tfprune.experiment import MASKS
 from tfprune.input import records
 from tfprune.keras import tf
 from tfprune.masks.layers import masked_layers
@@ -19,6 +18,7 @@ from tfprune.masks.selection import kept_count
 from tfprune.models import build_model
 from tfprune.overrides import override
 from tfprune.run import Run
+from tfprune.settings import MASKS
 from tfprune.training import results_csv
 from tfprune.training.checkpoints import Keeper, load_trained
 from tfprune.training.metrics import read

@@ -5,9 +5,10 @@ import pytest
 
 from experiments import REGISTRY
 from tests.conftest import TINY, refused
-from tfprune.experiment import DNN, Experiment, Hyper, Training, UserError
+from tfprune.experiment import Experiment, UserError
 from tfprune.keras import keras, tf
 from tfprune.overrides import override
+from tfprune.settings import DNN, Hyper, Training
 from tfprune.training.checks import check_trainable
 from tfprune.training.evaluate import build_score
 from tfprune.training.losses import build_loss, cross_entropy, decayed_weights

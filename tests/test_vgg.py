@@ -9,7 +9,7 @@ import tfprune
 from experiments import REGISTRY
 from tests.conftest import refused
 from tests.small_nets import build
-from tfprune.experiment import DNN, UserError
+from tfprune.experiment import UserError
 from tfprune.families import feature_families, parameters
 from tfprune.keras import keras, tf
 from tfprune.layers.dropout import Dropout
@@ -19,6 +19,7 @@ from tfprune.masks.layers import Masked
 from tfprune.models import build_model, check_buildable, multiply_adds_of, parameter_count
 from tfprune.models.vgg import features_of
 from tfprune.overrides import override
+from tfprune.settings import DNN
 
 layers = keras.layers
 PLAIN = 6999

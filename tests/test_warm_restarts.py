@@ -14,9 +14,10 @@ from tests.test_input import PLAIN, epoch_of, numbered, rows_of, some_images
 from tests.test_supermask_training import calls_of_two
 from tests.test_torch_rules import experiment, trajectory
 from tests.test_training import assert_same_files, trained
-from tfprune.experiment import Dataset, Hyper, Training, UserError
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, plan, records
 from tfprune.overrides import override
+from tfprune.settings import Dataset, Hyper, Training
 from tfprune.training.checks import check_trainable
 from tfprune.training.metrics import read
 from tfprune.training.schedules import Schedule

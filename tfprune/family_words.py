@@ -7,7 +7,8 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 from tfprune.families import LARGE_PATCH, feature_families
 from tfprune.recipe_words import Word, renamed
 

@@ -3,9 +3,10 @@ import dataclasses
 import json
 import re
 
-from tfprune.experiment import GROUPS, UserError
+from tfprune.experiment import UserError
 from tfprune.files import read_json
 from tfprune.run import Run
+from tfprune.settings import GROUPS
 
 NAME = re.compile(r"[A-Za-z0-9][\w.=+-]{0,99}", re.ASCII)  # no path, no pattern of TensorFlow's, no hidden folder
 

@@ -3,7 +3,8 @@ import dataclasses
 import math
 import re
 
-from tfprune.experiment import GROUPS, UserError
+from tfprune.experiment import UserError
+from tfprune.settings import GROUPS
 
 LARGEST = {int: 2**31, float: math.inf}  # settings stay below; TensorFlow counts in 32 bits in places
 

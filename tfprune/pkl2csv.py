@@ -6,11 +6,12 @@ import pathlib
 from absl import flags
 
 from tfprune import family_words, files
-from tfprune.experiment import GROUPS, Experiment, UserError
+from tfprune.experiment import Experiment, UserError
 from tfprune.flags import named
 from tfprune.progress import say
 from tfprune.recipe_flags import split
 from tfprune.run import STAGES, asked, standing
+from tfprune.settings import GROUPS
 
 FLAGS = flags.FLAGS
 

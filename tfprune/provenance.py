@@ -1,4 +1,11 @@
-"""Where a result comes from: code, versions, machine, command and times of a stage."""
+"""Where a result comes from: code, versions, machine, command and times of a stage.
+
+    python -m tfprune.provenance results/laptop/ID9004_Alexnet_digits_nmult=1_seed=0             says so of each stage of a run
+    python -m tfprune.provenance --verify results/laptop/*                                       and whether its files are as they were
+
+With --verify every file of a finished stage is read again and compared with the SHA-256 that its done marker has; exit status 1 where
+one is missing or has changed, or where a stage was made from another one that has been done anew since.
+"""
 import datetime
 import importlib.metadata
 import pathlib
@@ -46,3 +53,10 @@ def _code():
         return {"commit": commit, "changed": bool(git("status", "--porcelain", "--untracked-files=no"))} if commit else None
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+if __name__ == "__main__":
+    from tfprune import explain, flags
+
+    flags.flags.DEFINE_bool("verify", False, "read all files again, and name those that are not what their stages wrote")
+    flags.run(explain.main)

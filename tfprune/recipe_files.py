@@ -7,10 +7,11 @@ import difflib
 import pathlib
 import re
 
-from tfprune.experiment import GROUPS, Experiment, Hyper, UserError
+from tfprune.experiment import Experiment, UserError
 from tfprune.overrides import assign
 from tfprune.recipe_flags import sets_keep, split
 from tfprune.recipe_words import ALIASES, NO_RATE, RATE_WANTED, STUDY, TRAINING, UNSAID, UNUSED, WORDS, apply, by_flag
+from tfprune.settings import GROUPS, Hyper
 
 # What the original's command line takes where a recipe says nothing (facts of its argument parser).
 DEFAULTS = {"arch": "ResNet18", "set": "ImageNet", "optimizer": "sgd", "lr": "0.1", "weight_decay": "0.0001", "momentum": "0.9",

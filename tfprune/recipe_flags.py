@@ -5,8 +5,9 @@ allenai/hidden-networks, in tfprune/family_words.py, for Rethinking_CNN_Layerwis
 decomposing-the-deep, and in tfprune/pruning_words.py, for network-pruning.
 """
 from tfprune import family_words, filter_words, pruning_words, recipe_words
-from tfprune.experiment import GROUPS, UserError
+from tfprune.experiment import UserError
 from tfprune.recipe_words import NO_RATE, UNUSED, UNUSED_SWITCHES, apply, by_flag
+from tfprune.settings import GROUPS
 
 WORDS = recipe_words.WORDS | family_words.WORDS | filter_words.WORDS | pruning_words.WORDS
 ALIASES = recipe_words.ALIASES | family_words.ALIASES | filter_words.ALIASES | pruning_words.ALIASES

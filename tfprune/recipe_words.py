@@ -5,8 +5,9 @@ there (docs/fidelity.md).
 """
 from dataclasses import dataclass, field
 
-from tfprune.experiment import MASKS, Training, UserError
+from tfprune.experiment import UserError
 from tfprune.overrides import assign
+from tfprune.settings import MASKS, Training
 
 
 def renamed(setting, values):

@@ -6,7 +6,7 @@ the run's data set (tfprune/units/layouts.py); under `measure.fidelity=original`
 from dataclasses import dataclass
 
 from tfprune import files, pickles
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 from tfprune.input import pipeline, records
 from tfprune.keras import tf
 from tfprune.progress import track

@@ -1,5 +1,7 @@
 """Whether the settings of a `Dataset` go together, and with the kind of its examples; and what to say where they do not."""
-from tfprune.experiment import DATASETS, ENCODED, IN_MEMORY, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
+from tfprune.settings import ENCODED, IN_MEMORY
 
 SCALED = ("patch", "resized_crop", "torchvision", "squash")  # the preprocessings that end with what `dataset.scaling` says
 # Those that resize grey levels, before anything else is made of them, or as they do and not as `dataset.resize` says.

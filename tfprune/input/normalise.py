@@ -1,7 +1,7 @@
 """Colours as torchvision's `ToTensor` and `Normalize` leave them."""
 import numpy as np
 
-from tfprune.experiment import DATASETS
+from tfprune.datasets import DATASETS
 from tfprune.keras import tf
 
 IMAGENET = DATASETS["imagenet"]

@@ -16,7 +16,7 @@ To standardise is by each image's own mean and deviation, to normalise by those 
 scale is what `dataset.scaling` says, in "resized_crop", for images of three channels, by ImageNet's mean and deviation. Last of all,
 with `dataset.three_channels`, grey images are repeated.
 """
-from tfprune.experiment import channels
+from tfprune.datasets import channels
 from tfprune.input.normalise import IMAGENET, normalised
 from tfprune.input.resized_crop import random_resized_crop, short_side_and_centre
 from tfprune.input.resizing import resize

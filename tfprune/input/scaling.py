@@ -6,7 +6,7 @@
 """
 from dataclasses import replace
 
-from tfprune.experiment import DATASETS
+from tfprune.datasets import DATASETS
 from tfprune.input.normalise import normalised
 from tfprune.keras import tf
 

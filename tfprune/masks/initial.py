@@ -6,8 +6,9 @@ depthwise convolutions [.., in, multiplier].
 import contextlib
 import math
 
-from tfprune.experiment import INITS, UserError
+from tfprune.experiment import UserError
 from tfprune.keras import keras, tf
+from tfprune.settings import INITS
 
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + 0.01**2)), "selu": 0.75}
 SCHEMES = tuple(scheme for scheme in INITS if scheme != "pretrained")

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from tfprune.experiment import UserError, channels, classes
+from tfprune.datasets import channels, classes
+from tfprune.experiment import UserError
 from tfprune.families import SMALLEST_PATCH
 from tfprune.keras import keras, tf
 from tfprune.models import alexnet, convnets, inception, mlp, multiply_adds, resnet, resnet_option_a, resnet_v15, vgg

@@ -1,5 +1,6 @@
 """Whether a net, the data and the settings of an experiment go together, and what to say where they do not."""
-from tfprune.experiment import DATASETS, UserError
+from tfprune.datasets import DATASETS
+from tfprune.experiment import UserError
 from tfprune.input.checks import check_dataset
 from tfprune.models.maskable import scaling_share
 from tfprune.models.vgg import check_settings, vgg

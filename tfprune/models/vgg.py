@@ -8,12 +8,13 @@ one is left over, which join before the ReLU (He et al. 2016); where the width c
 import itertools
 from dataclasses import dataclass
 
-from tfprune.experiment import DNN, UserError, non_defaults
+from tfprune.experiment import UserError, non_defaults
 from tfprune.families import blocks, plain_features, spread, widened
 from tfprune.keras import keras
 from tfprune.layers.dropout import Dropout
 from tfprune.models.maskable import LAST, MaskableParts
 from tfprune.models.notes import note_unit_layers
+from tfprune.settings import DNN
 
 SETTINGS = ("depth", "location", "scale", "shape", "features", "residual", "norm_epsilon")  # of `dnn.`, which no other net has
 LEAST_EPSILON = 1e-5  # TensorFlow takes this for any smaller one

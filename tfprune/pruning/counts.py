@@ -4,7 +4,8 @@ import numbers
 
 import numpy as np
 
-from tfprune.experiment import SCOPES, UserError
+from tfprune.experiment import UserError
+from tfprune.settings import SCOPES
 from tfprune.units.fidelity import is_original
 
 ROUNDING = 1e-9  # n * k may fall short of a whole number by less: 200 * 0.29 is 57.99999999999999

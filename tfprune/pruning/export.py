@@ -1,10 +1,12 @@
 """A net in files that other programs run, each read again and compared with the net in memory."""
 import pathlib
+import re
 import shutil
 from functools import partial
 
 from tfprune import files
 from tfprune.experiment import UserError
+from tfprune.keras import tf
 from tfprune.masks.dense_twin import to_dense
 from tfprune.masks.layers import masked_layers
 from tfprune.models.rebuild import check_graph
@@ -95,8 +97,14 @@ def check_formats(formats):
 def _write(form, model, path, images):
     try:
         form.write(model, path, images)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+    except (OSError, tf.errors.OpError) as error:  # the latter of a SavedModel's weights, which TensorFlow writes
+        raise UserError(f"{path}: cannot be written ({_reason(error)})") from None
+
+
+def _reason(error):
+    """Why something could not be written, without the names of TensorFlow's operations."""
+    said = getattr(error, "strerror", None) or str(error)
+    return re.sub(r"^{{.*?}} | \[Op:\w+\]", "", " ".join(said.split()))
 
 
 def _remove(path):

@@ -1,7 +1,7 @@
 """Pruned copies of a model: the weights or the units that count least are zero, everything else is as it was."""
 import numpy as np
 
-from tfprune.experiment import PRUNED, UserError
+from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.masks.dense_twin import to_dense
 from tfprune.models.hidden_layers import hidden_layers
@@ -11,6 +11,7 @@ from tfprune.pruning.counts import Ranking
 from tfprune.pruning.criteria import Net, criterion_named
 from tfprune.pruning.groups import unit_groups
 from tfprune.pruning.silence import prepared, silence
+from tfprune.settings import PRUNED
 
 
 def magnitude_prune(model, sparsity, by="weight", criterion="magnitude", scope="layer", excluded=(), images=None, labels=None,

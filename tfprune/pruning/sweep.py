@@ -2,7 +2,7 @@
 import numpy as np
 import pandas as pd
 
-from tfprune.experiment import PRUNED, Measure, UserError
+from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.progress import track
 from tfprune.pruning.counts import check_sparsity
@@ -10,6 +10,7 @@ from tfprune.pruning.evaluation import Evaluation
 from tfprune.pruning.magnitude import Pruner
 from tfprune.pruning.remains import Remains
 from tfprune.pruning.renormalise import Renormaliser
+from tfprune.settings import PRUNED, Measure
 
 SPARSITIES = Measure().sparsities
 

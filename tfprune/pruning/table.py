@@ -1,7 +1,8 @@
 """The table that the stage "prune" writes, read again; its file may be cut, or of somebody else's making."""
 import pandas as pd
 
-from tfprune.experiment import PRUNED, UserError
+from tfprune.experiment import UserError
+from tfprune.settings import PRUNED
 
 NUMBERS = ("sparsity", "loss", "loss_with_penalty", "accuracy")  # columns without which the table of a run is none
 

@@ -6,7 +6,8 @@ Both become `set, cross, layer, compressability, performance` and `set, cross, l
 """
 import pandas as pd
 
-from tfprune.experiment import KINDS, UserError
+from tfprune.experiment import UserError
+from tfprune.settings import KINDS
 from tfprune.units.export import PERTURBATION_NAMES
 
 _COLUMNS = {

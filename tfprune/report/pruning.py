@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 from tfprune.report import pruning_curves, pruning_frames, shrunk
 from tfprune.report import pruning_figures as figures
 from tfprune.report.figures import save

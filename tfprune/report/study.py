@@ -38,7 +38,7 @@ class Study:
     def perturbation_curves(self, comparison, kind="knockout"):
         """Quantity "agreement" with the intact net (share of equal answers) at each `amount`, on the test set.
 
-        `kind` is one of KINDS (tfprune/experiment.py). With the study's fidelity "original", the maximum over crosses.
+        `kind` is one of KINDS (tfprune/settings.py). With the study's fidelity "original", the maximum over crosses.
         """
         return self._table(comparison, functools.partial(self._agreements, kind))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 from tfprune.report import csvs
 from tfprune.report.axes import COLOURS, MARKERS, legend_below, panels
 from tfprune.report.figures import save

@@ -9,7 +9,7 @@ for, so that a figure can name the gap.
 import numpy as np
 import pandas as pd
 
-from tfprune.experiment import DATASETS, classes
+from tfprune.datasets import DATASETS, classes
 from tfprune.report import csvs
 from tfprune.report.comparisons import Curve
 from tfprune.units import growth

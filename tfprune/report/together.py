@@ -1,5 +1,6 @@
 """What runs that share a figure must have in common, and what tells their curves apart."""
-from tfprune.experiment import GROUPS, UserError, non_defaults
+from tfprune.experiment import UserError, non_defaults
+from tfprune.settings import GROUPS
 
 
 def common(runs, what, value):

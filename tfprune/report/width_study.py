@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 from tfprune.report import figures, tables
 from tfprune.report.together import common, curve_labels
 

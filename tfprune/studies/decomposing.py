@@ -7,7 +7,8 @@ ResNet-32, 44 and 56; 7010-7012 ResNet-50 plain, with 50 and with 64 filters a c
 """
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
+from tfprune.experiment import Experiment
+from tfprune.settings import DNN, Dataset, Hyper, Training
 
 STUDY = "decomposing"
 TORCH_ADAM = 7  # hyper.optimizer

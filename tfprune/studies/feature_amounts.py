@@ -7,9 +7,10 @@ shows; 9200-9290 are the family of depth 7 with an eighth of the features, on th
 """
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
+from tfprune.experiment import Experiment
 from tfprune.families import feature_families
 from tfprune.family_words import STUDY
+from tfprune.settings import DNN, Dataset, Hyper, Training
 
 FIRST = {16: 6000, 7: 6200, 10: 6300, 13: 6500, 19: 6700, 22: 6850, 25: 6950, 11: 7200}  # ID of each depth's first experiment
 PLAIN, LAPTOP, LAPTOP_PLAIN = 6999, 9200, 9291

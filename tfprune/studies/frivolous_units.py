@@ -7,7 +7,8 @@ blocks below follow each other in the order in which they were numbered, slowest
 import itertools
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
+from tfprune.experiment import Experiment
+from tfprune.settings import DNN, Dataset, Hyper, Training
 
 STUDY = "frivolous_units"
 WIDTHS = (0.25, 0.5, 1, 2, 4)

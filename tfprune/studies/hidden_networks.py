@@ -8,8 +8,9 @@ scaled by the share of weights kept; "unsigned": the mask is 0 or 1; rg: a rando
 import pathlib
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper
+from tfprune.experiment import Experiment
 from tfprune.recipe_words import STUDY, TORCH_ADAM, TRAINING, UNSAID
+from tfprune.settings import DNN, Dataset, Hyper
 
 MOMENTUM = 0  # hyper.optimizer
 SCHEMES = {"kn": "kaiming_normal", "sc": "signed_constant", "xn": "xavier_normal", "xs": "xavier_constant", "ku": "kaiming_uniform"}

@@ -8,7 +8,8 @@ or from where it began (9049; Frankle & Carbin 2019, lottery tickets).
 """
 from dataclasses import replace
 
-from tfprune.experiment import DNN, Dataset, Experiment, Hyper, Training
+from tfprune.experiment import Experiment
+from tfprune.settings import DNN, Dataset, Hyper, Training
 
 STUDY = "network_pruning"
 ADAM = 8  # hyper.optimizer: as Keras has it

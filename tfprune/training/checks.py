@@ -1,5 +1,6 @@
 """Settings of a training that do not go together: refused in one line, before anything is written."""
-from tfprune.experiment import UserError, classes
+from tfprune.datasets import classes
+from tfprune.experiment import UserError
 from tfprune.masks.rules import RULES
 from tfprune.models import costs
 from tfprune.training.accumulation import check_pieces

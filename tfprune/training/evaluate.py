@@ -1,5 +1,5 @@
 """Loss and accuracy of a net over a data set, in one compiled pass; and the figures of a net that is trained."""
-from tfprune.experiment import DATASETS
+from tfprune.datasets import DATASETS
 from tfprune.input import pipeline, records
 from tfprune.keras import tf
 from tfprune.masks.cached import cached_masks

@@ -11,7 +11,7 @@ import io
 from dataclasses import replace
 
 from tfprune import families
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 from tfprune.models import multiply_adds_of, parameter_count
 from tfprune.models.vgg import features_of
 from tfprune.training import finished, metrics

@@ -1,10 +1,10 @@
 """The loss that training minimises, and the figures by which a net is judged."""
 from dataclasses import dataclass
 
-from tfprune.experiment import Hyper, Training
 from tfprune.keras import keras, tf
 from tfprune.models.hidden_layers import hidden_layers
 from tfprune.models.multiply_adds import kernels
+from tfprune.settings import Hyper, Training
 
 AUXILIARY_WEIGHT = 0.4  # of an auxiliary classifier's loss (Szegedy et al. 2015)
 

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from tfprune.experiment import DATASETS, classes
+from tfprune.datasets import DATASETS, classes
 from tfprune.input import records
 from tfprune.keras import keras
 from tfprune.models import build_model

@@ -16,6 +16,7 @@ from tfprune.models.multiply_adds import kernels
 from tfprune.models.rebuild import walk
 from tfprune.training.regime import Default
 from tfprune.training.schedules import Schedule
+from tfprune.training.stopping import epochs_seen
 
 
 def prunable_kernels(model):
@@ -68,7 +69,7 @@ class Gradual(Pruned):
 
     @classmethod
     def settled(cls, experiment):
-        training, epochs = experiment.training, Schedule(experiment).epochs
+        training, epochs = experiment.training, _epochs(experiment)
         if prunes_at_once(training):
             return math.floor(training.prune_from * epochs + 1e-9) + 1
         return max(1, math.ceil(training.prune_until * epochs - 1e-9))
@@ -76,13 +77,18 @@ class Gradual(Pruned):
     def plan(self, updates_per_epoch):
         from tfprune.training.gradual import Pruner  # here, for it is the one door to tensorflow-model-optimization
 
-        updates = Schedule(self.experiment).epochs * updates_per_epoch
+        updates = _epochs(self.experiment) * updates_per_epoch
         self._pruner = Pruner(self.experiment, [(kernel, self.masks[path]) for path, kernel in self.kernels.items()], updates)
 
     def refresh(self, phase=None, update=None):
         if update is not None:
             self._pruner(update)
         super().refresh(phase, update)
+
+
+def _epochs(experiment):
+    """All epochs of whose nets one may be kept: by the last of them the final share must be reached."""
+    return epochs_seen(experiment, Schedule(experiment).epochs)
 
 
 def prunes_at_once(training):

@@ -2,7 +2,7 @@
 
 It follows from the state of training alone, so that a resumed run stops where it would have.
 """
-from tfprune.experiment import classes
+from tfprune.datasets import classes
 
 
 def first_sought(trainer):
@@ -10,12 +10,18 @@ def first_sought(trainer):
     return max(trainer.regime.settled(trainer.experiment), int(trainer.experiment.training.evaluate == "after"))
 
 
+def epochs_seen(experiment, epochs):
+    """After how many of a schedule's epochs the last net is seen.
+
+    The original of `training.evaluate=before` never sees, and never keeps, the weights after the last epoch.
+    """
+    return epochs - int(experiment.training.evaluate == "before" and epochs > 0)
+
+
 def reason_to_stop(trainer):
     """Why training is over, in words, or None."""
     experiment, epoch = trainer.experiment, int(trainer.epoch)
-    # The original evaluates before an epoch's updates, so it never sees, and never keeps, the weights after the last epoch.
-    never_seen = int(experiment.training.evaluate == "before" and trainer.schedule.epochs > 0)
-    if epoch >= trainer.schedule.epochs - never_seen:
+    if epoch >= epochs_seen(experiment, trainer.schedule.epochs):
         return trainer.schedule.reason
     # Within an epoch, where a killed training goes on, the sums are of a few of its batches.
     if epoch and epoch == experiment.training.give_up_after and int(trainer.step) == 0 and _guesses(trainer):

@@ -8,7 +8,7 @@ import io
 
 import numpy as np
 
-from tfprune.experiment import KINDS
+from tfprune.settings import KINDS
 from tfprune.units.fidelity import is_original
 from tfprune.units.nesting import SETS
 from tfprune.units.redundancy import ENERGIES

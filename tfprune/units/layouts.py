@@ -5,7 +5,7 @@ A layout is a row here; the stages (tfprune/stages.py) and the export (tfprune/p
 from dataclasses import dataclass
 from types import ModuleType
 
-from tfprune.experiment import DATASETS
+from tfprune.datasets import DATASETS
 from tfprune.units import export, export_single, nesting, nesting_single
 
 

@@ -5,7 +5,7 @@ outputs are left out of the principal components and selectivity is -1, as in ge
 """
 import numpy as np
 
-from tfprune.experiment import KINDS
+from tfprune.settings import KINDS
 from tfprune.units.redundancy import from_moments, redundancy
 from tfprune.units.selectivity import class_means, from_means, selectivity
 

@@ -4,7 +4,7 @@ Everything is listed by layer: the unit layers, and at last the outputs (logits)
 """
 import numpy as np
 
-from tfprune.experiment import KINDS
+from tfprune.settings import KINDS
 from tfprune.units.nesting import curves_of
 from tfprune.units.redundancy import from_moments, redundancy
 from tfprune.units.selectivity import class_means, from_means, selectivity_of_one

@@ -1,6 +1,6 @@
 """What is done to a net to see whether it minds: five kinds of perturbation, an entry each.
 
-A new kind is one line in PERTURBATIONS, and its name at the end of `tfprune.experiment.KINDS` (whose order is that of the results in
+A new kind is one line in PERTURBATIONS, and its name at the end of `tfprune.settings.KINDS` (whose order is that of the results in
 stored pickles): an order in which whole units are ablated, or a disturbance of each activity or of each kernel. All randomness is a
 function of (seed, kind, cross, place in the net, example), never of the batch size, of the order of work or of what else is measured; and
 it is drawn once for all amounts, so that a larger amount disturbs the same places more.

@@ -1,4 +1,4 @@
-"""The rules by which a kernel is masked, by name. A new rule is one file and one line here, and its name in `experiment.MASKS`."""
+"""The rules by which a kernel is masked, by name. A new rule is one file and one line here, and its name in `settings.MASKS`."""
 from tfprune.masks.rules.biprop import Biprop
 from tfprune.masks.rules.dnw import DNW
 from tfprune.masks.rules.edge_popup import EdgePopup

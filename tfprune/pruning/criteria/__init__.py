@@ -1,4 +1,4 @@
-"""The criteria by which weights and units are ranked, by name. A new one is one file, a line here, and its name in `experiment.CRITERIA`.
+"""The criteria by which weights and units are ranked, by name. A new one is one file, a line here, and its name in `settings.CRITERIA`.
 
 What a criterion gives are scores: the lower, the sooner cut. Where they are about examples, units that are never anything but 0 have the
 lowest of their layer.

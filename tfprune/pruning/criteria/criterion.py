@@ -1,5 +1,6 @@
 """What the criteria share."""
-from tfprune.experiment import PRUNED, UserError
+from tfprune.experiment import UserError
+from tfprune.settings import PRUNED
 
 
 class Criterion:

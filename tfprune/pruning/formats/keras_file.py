@@ -28,8 +28,18 @@ def write(model, path, images=None):
 
 
 def load(path):
-    """The net in a file, as a function; layers of its own are found where they are registered, as those of tfprune are."""
-    function = serving_function(keras.models.load_model(path, compile=False, safe_mode=True))
+    """The net in a file, as a function; layers of its own are found where they are registered, as those of tfprune are.
+
+    Raises:
+      UserError: Keras does not find one, or cannot make it from its settings.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{path}: Keras cannot read its layers again; one's class may have to be registered "
+                        f"(keras.utils.register_keras_serializable) or say its settings (get_config): {' '.join(str(error).split())[:200]}"
+                        ) from None
+    function = serving_function(model)
     return lambda images: function(images)["logits"].numpy()
 
 

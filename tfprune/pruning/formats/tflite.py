@@ -100,7 +100,9 @@ def _interpreter():
 def _obstacle(model, function, message, name):
     """The line that says which operations, of which layers, cannot be converted."""
     kinds = sorted(set(re.findall(r"'tf\.(\w+)' op", message)))
-    where = [op.name for op in function.graph.get_operations() if op.type in kinds]
+    found = [op for op in function.graph.get_operations() if op.type in kinds]
+    types = sorted({tensor.dtype.name for op in found for tensor in op.outputs if tensor.dtype.is_floating} - {"float32"})
     if not kinds:
         return f"{name}: TensorFlow Lite cannot convert the model '{model.name}': {next(iter(message.splitlines()), 'no reason given')}"
-    return f"{name}: TensorFlow Lite has no {', '.join(kinds)}" + (f" (of {', '.join(where[:3])})" if where else "")
+    where = f" (of {', '.join(op.name for op in found[:3])})" if found else ""
+    return f"{name}: TensorFlow Lite has no {', '.join(kinds)}{' in ' + ', '.join(types) if types else ''}{where}"
