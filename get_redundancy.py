@@ -16,10 +16,15 @@ FLAGS = flags.FLAGS
 def main(positional):
     """Runs the stage for each experiment."""
     for run in asked(REGISTRY, positional):
-        streaming = run.experiment.measure.streaming
-        records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict) if streaming else None
-        needs = ("train",) if streaming else ("get_activations",)
-        run.execute("get_redundancy", partial(work, run), records, needs, FLAGS.overwrite, FLAGS.dry_run)
+        execute(run)
+
+
+def execute(run):
+    """Runs the stage for one experiment, unless that is done."""
+    streaming = run.experiment.measure.streaming
+    records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict) if streaming else None
+    needs = ("train",) if streaming else ("get_activations",)
+    run.execute("get_redundancy", partial(work, run), records, needs, FLAGS.overwrite, FLAGS.dry_run)
 
 
 def work(run, folder):

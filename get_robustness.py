@@ -16,8 +16,13 @@ FLAGS = flags.FLAGS
 def main(positional):
     """Runs the stage for each experiment."""
     for run in asked(REGISTRY, positional):
-        records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
-        run.execute("get_robustness", partial(work, run), records, ("train", "get_redundancy"), FLAGS.overwrite, FLAGS.dry_run)
+        execute(run)
+
+
+def execute(run):
+    """Runs the stage for one experiment, unless that is done."""
+    records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
+    run.execute("get_robustness", partial(work, run), records, ("train", "get_redundancy"), FLAGS.overwrite, FLAGS.dry_run)
 
 
 def work(run, folder):

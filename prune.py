@@ -38,19 +38,19 @@ def main(positional):
         check(run.experiment)
         check_trainable(run.experiment)
     for run in runs:
-        prune(run)
+        prune(run, FLAGS.force_train)
 
 
-def prune(run):
-    """Trains a run's net unless that is done, prunes it, and draws the figures."""
+def prune(run, force_train=False):
+    """Trains a run's net unless that is done, or again, prunes it, and draws the figures."""
     from tfprune.pruning.stage import execute
     from tfprune.report.pruning import run_figures
 
-    if FLAGS.force_train or run.done("train") is None:
-        train.execute(run, FLAGS.data_dir, overwrite=FLAGS.force_train, dry_run=FLAGS.dry_run, strict=FLAGS.strict)
+    if force_train or run.done("train") is None:
+        train.execute(run, FLAGS.data_dir, overwrite=force_train, dry_run=FLAGS.dry_run, strict=FLAGS.strict)
     else:
         say(f"{run.experiment.label} train: finished before ({run.path}); --force_train does it again")
-    if FLAGS.force_train and FLAGS.dry_run:
+    if force_train and FLAGS.dry_run:
         return  # what was pruned before is of the net as it still is
     records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
     marker = execute(run, records, FLAGS.overwrite, FLAGS.dry_run)

@@ -22,13 +22,20 @@ FLAGS = flags.FLAGS
 def main(positional):
     """Makes the net of each experiment smaller."""
     runs = asked_for(positional)
-    from tfprune.pruning.shrink_stage import check, execute
+    from tfprune.pruning.shrink_stage import check
 
     for run in runs:
         check(run.experiment)
     for run in runs:
-        records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
-        execute(run, records, FLAGS.overwrite, FLAGS.dry_run)
+        execute(run)
+
+
+def execute(run):
+    """Makes one net smaller, unless that is done."""
+    from tfprune.pruning import shrink_stage
+
+    records = partial(data.ensure, run.experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict)
+    shrink_stage.execute(run, records, FLAGS.overwrite, FLAGS.dry_run)
 
 
 def asked_for(positional):

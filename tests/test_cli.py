@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT, TINY, ok, refused, script_environment, shared
 
 SCRIPTS = ("experiments.py", "train.py", "get_activations.py", "get_redundancy.py", "get_robustness.py", "pkl2csv_redundancy.py",
-           "pkl2csv_robustness.py", "report.py", "create_linear_dataset.py", "decompose.py", "prune.py", "shrink.py")
+           "pkl2csv_robustness.py", "report.py", "create_linear_dataset.py", "decompose.py", "prune.py", "shrink.py", "sweep.py")
 STAGES = SCRIPTS[1:7]
 
 

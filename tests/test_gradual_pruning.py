@@ -217,6 +217,15 @@ def test_final_share_is_reached_when_epochs_begin_to_count(settings):
         assert final and min(final) <= Gradual.settled(changed) * each <= epochs * each
 
 
+@pytest.mark.parametrize("settings", [["training.prune_from=0.9"], ["training.prune_from=0.9", "training.prune_schedule=constant"]])
+def test_final_share_is_reached_before_an_epoch_that_is_never_seen(settings, folder, tmp_path):
+    """The original of the width study does not keep the weights after the last epoch."""
+    experiment = override(REGISTRY[9045], [*FEW, "training.evaluate=before", "training.prune_until=1", *settings])
+    run = Run(experiment, tmp_path)
+    result = run.execute("train", lambda place: training.train(run, place), lambda: folder)["result"]
+    assert result["best_epoch"] == 3 and all(share == pytest.approx(.8, abs=.01) for share in result["sparsity"].values())
+
+
 @pytest.mark.parametrize(("number", "settings", "said"), [
     (9010, ["training.pruning=block"], "dnn.mask=edge_popup both say which weights are 0"),
     (7004, ["training.pruning=unstructured"], "training.pruning=unstructured needs training.trainer=default, not csg"),

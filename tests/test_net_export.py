@@ -111,6 +111,25 @@ def test_code_is_refused_in_a_keras_file(tmp_path, layer):
     assert table["agreement"].iloc[-1] == 1, "other formats hold the computation itself"
 
 
+class Twice(layers.Layer):
+    def __init__(self, factor, **settings):
+        super().__init__(**settings)
+        self.factor = factor
+
+    def call(self, inputs):
+        return inputs * 2
+
+
+@pytest.mark.parametrize(("factor", "says"), [(2, "Keras cannot read it again, as where a layer's class is not registered .*Twice"),
+                                              (object(), r"the layer twice \(Twice\) does not say its settings")])
+def test_layers_that_keras_cannot_make_again(tmp_path, factor, says):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4), Twice(factor, name="twice")])
+    with pytest.raises(UserError, match=says) as refusal:
+        export(model, tmp_path, ("keras",), examples(model, 4))
+    assert "\n" not in str(refusal.value) and not list(tmp_path.iterdir())
+    assert export(model, tmp_path, ("tflite",), examples(model, 4))["agreement"].iloc[-1] == 1
+
+
 @pytest.mark.parametrize("name", ["residual", "nested", "sequential"])
 def test_nets_of_other_shapes(tmp_path, name):
     model = build(name)
@@ -132,6 +151,8 @@ def test_regression_and_half_precision(tmp_path):
     assert np.isnan(regression[["accuracy", "agreement"]]).all(axis=None) and (regression["difference"] < 1e-5).all()
     half = build(half_precision)
     assert (export(half, tmp_path, ("keras", "saved_model"), examples(half, 10))["agreement"] == 1).all()
+    with pytest.raises(UserError, match="TensorFlow Lite has no .* in b?float16"):
+        export(half, tmp_path, ("tflite",), examples(half, 10))
 
 
 def test_zeros_stay_zeros_and_compress(tmp_path, exported):
@@ -204,6 +225,34 @@ def test_a_net_that_gives_no_numbers(tmp_path):
     model.layers[0].kernel.assign(tf.fill([3, 2], np.nan))
     with pytest.raises(UserError, match="'broken' gives outputs that are NaN"):
         export(model, tmp_path, ALL, np.ones((2, 3), "float32"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_tensorflow_cannot_read(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    with pytest.raises(UserError, match="TensorFlow cannot read a SavedModel in a path with any of"):
+        export(model, tmp_path / "a[b]", ("saved_model",), np.ones((2, 3), "float32"))
+    assert not list((tmp_path / "a[b]").iterdir())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_disk_that_is_full(tmp_path, name):
+    code = f"""
+import resource, signal
+import numpy as np
+from tfprune import UserError
+from tfprune.keras import keras
+from tfprune.pruning.export import export
+model = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    export(model, {str(tmp_path)!r}, ({name!r},), np.random.default_rng(0).random((20, 300), "float32"))
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=script_environment(), capture_output=True, text=True)
+    assert done.stdout == f"{tmp_path / FORMATS[name].file}: cannot be written (File too large)\n", done.stderr
     assert not list(tmp_path.iterdir())
 
 

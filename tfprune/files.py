@@ -73,8 +73,13 @@ def write_json(path, value):
 
 def read_json(path):
     """The value in a JSON file; UserError naming the file where it is damaged."""
+    return parsed_json(pathlib.Path(path).read_bytes(), path)
+
+
+def parsed_json(content, path):
+    """The value that the bytes of a JSON file hold; UserError naming the file where it is damaged."""
     try:
-        return json.loads(pathlib.Path(path).read_text())
+        return json.loads(content.decode())
     except (ValueError, RecursionError):  # also of bytes that are no text, and of lists in lists in lists
         raise UserError(f"{path}: damaged (not JSON); remove it and run the stage again") from None
 

@@ -42,17 +42,26 @@ def export(kind, registry, positional=()):
         if FLAGS.run_dir is not None and len(runs) > 1:
             raise UserError(f"--run_dir={FLAGS.run_dir}: goes with one experiment, not with {len(runs)}")
         sources = [_asked(kind, run) for run in runs]
-    for experiment, folder, tag, crosses, target in sources:
-        if not FLAGS.dry_run:
-            text = _text(kind, experiment, folder, tag, crosses)
-            files.write(files.writable_folder(target.parent, "--results_dir") / target.name, text)
-        say(f"{experiment.label} pkl2csv_{kind}: {'would write' if FLAGS.dry_run else 'wrote'} {target}")
+    for source in sources:
+        _write(kind, *source)
+
+
+def export_run(kind, run):
+    """Exports one measured run; `kind` as above."""
+    _write(kind, *_asked(kind, run))
+
+
+def _write(kind, experiment, folder, tag, crosses, target):
+    if not FLAGS.dry_run:
+        text = _text(kind, experiment, folder, tag, crosses)
+        files.write(files.writable_folder(target.parent, "--results_dir") / target.name, text)
+    say(f"{experiment.label} pkl2csv_{kind}: {'would write' if FLAGS.dry_run else 'wrote'} {target}")
 
 
 def _asked(kind, run):
     """(experiment, folder of pickles, tag in their names, number of crosses, target) of a run."""
     stage = f"get_{kind}"
-    if FLAGS.run_dir is None:
+    if "run_dir" not in FLAGS or FLAGS.run_dir is None:
         run.require(stage, f"pkl2csv_{kind}")
         return run.experiment, run.path, run.experiment.tag(*STAGES[stage]), run.experiment.measure.crosses, run.csv(kind)
     folder = pathlib.Path(FLAGS.run_dir)

@@ -6,12 +6,14 @@ it was made from, and the files it lists are there. The marker is written last. 
 """
 import contextlib
 import fcntl
+import functools
+import hashlib
 import os
 import pathlib
 
 from tfprune import flags, provenance
 from tfprune.experiment import UserError
-from tfprune.files import read_json, remove_unfinished, sha256, writable_folder, write_json
+from tfprune.files import parsed_json, read_json, remove_unfinished, sha256, writable_folder, write_json
 from tfprune.progress import say
 
 # The `measure.` settings that decide a stage's files; overriding one of them renames those files and leaves the trained net alone.
@@ -27,21 +29,48 @@ STAGES = {"train": (), **OF_PRUNING, **OF_FILTERS, "get_activations": ROWS, "get
           "get_robustness": (*SCORED, "amounts", "kinds")}
 
 
-def standing(path):
+def standing(path, known=None):
     """The content of a done marker; None where it or one of its files is missing, or a stage it was made from has changed since.
+
+    `known` is a dictionary that several calls may share, so that no marker is read twice: sweeps ask for thousands.
 
     Raises:
       UserError: the marker is damaged.
     """
-    if not path.exists():
+    known, path = {} if known is None else known, str(path)
+    if path not in known:
+        known[path] = _standing(path, known)
+    return known[path]
+
+
+def _standing(path, known):
+    content = _content(path, known)
+    if content is None:
         return None
-    marker = read_json(path)
+    marker, folder = parsed_json(content, path), os.path.dirname(path)
     if not isinstance(marker, dict) or not {"settings", "files", "made_from"} <= set(marker):
         raise UserError(f"{path}: damaged (not a done marker); remove it and run the stage again")
-    complete = all((path.parent / name).exists() for name in marker["files"])
-    sources = [(path.parent / name, digest) for name, digest in marker["made_from"].items()]
-    unchanged = all(source.exists() and sha256(source) == digest and standing(source) for source, digest in sources)
-    return marker if complete and unchanged else None
+    complete = all(os.path.exists(os.path.join(folder, name)) for name in marker["files"])
+    sources = [(os.path.join(folder, name), digest) for name, digest in marker["made_from"].items()]
+    return marker if complete and all(_is_as_before(source, digest, known) for source, digest in sources) else None
+
+
+def _is_as_before(path, digest, known):
+    """Does a stage's marker still say what it said when another stage was made from it?"""
+    content = _content(path, known)
+    return content is not None and hashlib.sha256(content).hexdigest() == digest and standing(path, known) is not None
+
+
+def _content(path, known):
+    """The bytes of a file, read once; None where there is none."""
+    key = ("content", path)
+    if key not in known:
+        try:
+            with open(path, "rb") as file:
+                known[key] = file.read()
+        except FileNotFoundError:
+            known[key] = None
+    return known[key]
 
 
 def asked(registry, positional=(), more=()):
@@ -69,18 +98,25 @@ class Run:
         tag = self.experiment.tag(*STAGES[f"get_{kind}"])
         return self.results_dir / "csv" / self.experiment.family / f"{self.experiment.name}_{kind}{tag}.csv"
 
+    def exported(self, kind):
+        """Whether that table is there, and from after the run was last measured."""
+        path, marker = self.csv(kind), self.marker(f"get_{kind}")
+        return path.exists() and not (marker.exists() and marker.stat().st_mtime > path.stat().st_mtime)
+
     def marker(self, stage):
         """Path of the stage's done marker."""
         return self.path / f"{stage}{self.experiment.tag(*STAGES[stage])}.done.json"
 
-    def done(self, stage):
+    def done(self, stage, known=None):
         """The content of the stage's marker, or None where the stage is not complete or what it was made from has changed.
+
+        `known` is as of `standing`.
 
         Raises:
           UserError: the stage was done with other settings than those asked for now.
         """
         path = self.marker(stage)
-        marker = standing(path)
+        marker = standing(path, known)
         if marker is not None and marker["settings"] != self._settings(stage):
             raise UserError(f"{path}: made with other settings than {self.experiment.title} has now; "
                             "--overwrite makes it again, another --results_dir keeps both")
@@ -168,7 +204,11 @@ class Run:
         """What must not have changed for a finished stage to count."""
         measured = {name: getattr(self.experiment.measure, name) for name in STAGES[stage]}
         measured = {name: list(value) if isinstance(value, tuple) else value for name, value in measured.items()}
-        return {"trained_hash": self.experiment.trained_hash(), "measure": measured}
+        return {"trained_hash": self._trained_hash, "measure": measured}
+
+    @functools.cached_property
+    def _trained_hash(self):
+        return self.experiment.trained_hash()
 
     def _record(self, stage, entry):
         path, stages = self.path / "provenance.json", {}

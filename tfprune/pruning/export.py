@@ -1,6 +1,5 @@
 """A net in files that other programs run, each read again and compared with the net in memory."""
 import pathlib
-import re
 import shutil
 from functools import partial
 
@@ -102,9 +101,9 @@ def _write(form, model, path, images):
 
 
 def _reason(error):
-    """Why something could not be written, without the names of TensorFlow's operations."""
+    """Why something could not be written, without TensorFlow's operations and temporary files."""
     said = getattr(error, "strerror", None) or str(error)
-    return re.sub(r"^{{.*?}} | \[Op:\w+\]", "", " ".join(said.split()))
+    return " ".join(said.rpartition("; ")[2].partition(" [Op:")[0].split())
 
 
 def _remove(path):

@@ -43,15 +43,9 @@ def robustness(run):
     return table.assign(kind=table.kind.astype(str).map(lambda name: _KIND_OF.get(name, name)))
 
 
-def up_to_date(run, kind):
-    """Whether the run has a file of this kind ("redundancy", "robustness"), exported after it was last measured."""
-    path, marker = run.csv(kind), run.marker(f"get_{kind}")
-    return path.exists() and not (marker.exists() and marker.stat().st_mtime > path.stat().st_mtime)
-
-
 def _read(run, kind):
     path = run.csv(kind)
-    if not up_to_date(run, kind):
+    if not run.exported(kind):
         raise UserError(f"{run.experiment.flag}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
                         f"{run.experiment.flag} (with the same --set, --seed, --fidelity, --streaming)")
     try:

@@ -86,12 +86,12 @@ class Study:
         for number, seed in enumerate(self.seeds):
             for experiment_id in curve.of_seed(seed):
                 run = Run(override(self.registry[experiment_id], seed=seed, fidelity=self.fidelity), self.results_dir)
-                if number == 0 or any(csvs.up_to_date(run, kind) for kind in ("redundancy", "robustness")):
+                if number == 0 or any(run.exported(kind) for kind in ("redundancy", "robustness")):
                     yield run, (seed, experiment_id) not in curve.not_selected
 
     def _agreements(self, kind, run, label, curve, counts):
         columns = ("quantity", "set", "layer", "cross", "amount", "value")
-        if not counts or not csvs.up_to_date(run, "robustness"):
+        if not counts or not run.exported("robustness"):
             return tables.with_run(run, label, curve, [("agreement", "test", str(curve.layer), None, np.nan, np.nan)], columns)
         found = csvs.robustness(run)
         found = found[(found["set"] == "test") & (found.layer == str(curve.layer)) & (found.kind == kind)]

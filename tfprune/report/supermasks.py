@@ -108,7 +108,7 @@ def _counts(model):
 
 
 def _redundancy(run):
-    if not csvs.up_to_date(run, "redundancy"):
+    if not run.exported("redundancy"):
         return np.nan
     table = csvs.redundancy(run)
     return growth.redundancy(table[(table["set"] == "test") & (table.layer != "all")].compressability.to_numpy(), 1, 1)
@@ -116,7 +116,7 @@ def _redundancy(run):
 
 def _prunability(run):
     """The mean over crosses of what the knockout of units of all layers leaves."""
-    if not csvs.up_to_date(run, "robustness"):
+    if not run.exported("robustness"):
         return np.nan
     table = csvs.robustness(run)
     chosen = table[(table["set"] == "test") & (table.layer == "all") & (table.kind == "knockout")]

@@ -52,7 +52,7 @@ def of_run(run, label, curve=WHOLE_NET, missing="error", counts=True):
     share = share_of_widest(experiment, curve)
     for kind, found, gaps in (("redundancy", _of_redundancy, ("accuracy", "redundancy", "non_redundancy")),
                               ("robustness", _of_robustness, ("prunability", "non_prunability"))):
-        if not counts or (missing == "gap" and not csvs.up_to_date(run, kind)):
+        if not counts or (missing == "gap" and not run.exported(kind)):
             rows += [(name, chosen, None, None, np.nan) for name in gaps for chosen in DATASETS[experiment.dataset.name].measured]
         else:
             rows += found(run, str(curve.layer), share)

@@ -17,10 +17,10 @@ def write(model, path, images=None):
     """Writes a model that is not compiled, in Keras' own layers where these compute the same.
 
     Raises:
-      UserError: it has a layer of which only code says what it computes.
+      UserError: it has a layer of which only code says what it computes, or that does not say its settings.
     """
     for name, layer in walk(model):
-        if _has_code(layer):
+        if _has_code(name, layer):
             raise UserError(f"keras: the layer {name} ({type(layer).__name__}) has a lambda, which a .keras file would hold as code; give "
                             "it a function with a name, or make it a class (keras.utils.register_keras_serializable)")
     with files.atomic(path) as temporary:
@@ -31,14 +31,13 @@ def load(path):
     """The net in a file, as a function; layers of its own are found where they are registered, as those of tfprune are.
 
     Raises:
-      UserError: Keras does not find one, or cannot make it from its settings.
+      UserError: one is not found there, or cannot be made from its settings.
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise UserError(f"{path}: Keras cannot read its layers again; one's class may have to be registered "
-                        f"(keras.utils.register_keras_serializable) or say its settings (get_config): {' '.join(str(error).split())[:200]}"
-                        ) from None
+        raise UserError(f"{path}: Keras cannot read it again, as where a layer's class is not registered "
+                        f"(keras.utils.register_keras_serializable): {' '.join(str(error).split())[:200]}") from None
     function = serving_function(model)
     return lambda images: function(images)["logits"].numpy()
 
@@ -49,10 +48,14 @@ def needs(path):
         return sorted(set(_foreign(json.loads(archive.read("config.json")))))
 
 
-def _has_code(layer):
+def _has_code(name, layer):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns of the same
-        config = layer.get_config()
+        try:
+            config = layer.get_config()
+        except NotImplementedError:
+            raise UserError(f"keras: the layer {name} ({type(layer).__name__}) does not say its settings; give its class a get_config()"
+                            ) from None
     return config.get("function_type") == "lambda" or "'__lambda__'" in repr(config) or any(map(_is_bytecode, config.values()))
 
 

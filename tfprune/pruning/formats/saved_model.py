@@ -13,9 +13,11 @@ def write(model, path, images=None):
     """Writes a model's graph, with the one signature from `images` to `logits`.
 
     Raises:
-      UserError: something else than such a folder is there.
+      UserError: something else than such a folder is there; or TensorFlow could not read it there.
     """
     path = pathlib.Path(path)
+    if set("*?[]") & set(str(path)):
+        raise UserError(f"{path}: TensorFlow cannot read a SavedModel in a path with any of * ? [ ]; give another folder")
     if path.is_symlink() or (path.exists() and not (path / "saved_model.pb").exists()):
         raise UserError(f"{path}: is there and no SavedModel, so it is not replaced; remove it or give another folder")
     with files.atomic_folder(path) as temporary:
