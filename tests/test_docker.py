@@ -217,7 +217,8 @@ def test_the_images_environment(tmp_path):
     keep = {key: value for key, value in script_environment().items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     environment = keep | {"PATH": f"{tmp_path / 'python' / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(root), "HOME": str(tmp_path),
                           "EXTRAS": os.environ.get("TFPRUNE_TEST_EXTRAS", extras)}
-    subprocess.run(["sh", "-e", "-c", install], cwd=stub, env=environment, check=True)
+    done = subprocess.run(["sh", "-e", "-c", install], cwd=stub, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
     def run(*command):
         done = subprocess.run(["sh", "docker/entrypoint.sh", *command], cwd=root, env=environment, capture_output=True, text=True)
@@ -225,8 +226,7 @@ def test_the_images_environment(tmp_path):
         return done
 
     assert run("sh", "-c", "python experiments.py --list | head -3").stderr.startswith("tfprune; Python 3.")
-    assert "3.11" in run("python", "-V").stdout or sys.version_info[:2] != (3, 11)
-    assert "trained" in run("python", "train.py", "9002", "--set=hyper.max_num_epochs=1").stdout
+    assert "train: done" in run("python", "train.py", "9002", "--set=hyper.max_num_epochs=1").stdout
     assert (root / "results" / "laptop").is_dir()
     run("tensorboard", "--version")
     run("jupyter", "lab", "--version")

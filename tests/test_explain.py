@@ -7,7 +7,7 @@ import pytest
 
 from experiments import REGISTRY
 from tests.conftest import ROOT, script_environment
-from tfprune import explain, files
+from tfprune import explain, files, provenance
 from tfprune.experiment import UserError
 from tfprune.run import Run
 
@@ -78,6 +78,11 @@ def test_damaged_files_are_named(run, name, content):
 def test_strange_provenance_is_shown_as_far_as_it_goes(run, entry):
     (run.path / "provenance.json").write_text(f'{{"train": {entry}}}')
     assert "  train: done" in explain.explained(run.path)
+
+
+def test_an_image_says_its_commit(monkeypatch):
+    monkeypatch.setenv("TFPRUNE_COMMIT", "abc")
+    assert provenance.collect("now")["code"] == {"commit": "abc", "changed": None}
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -8,6 +8,7 @@ one is missing or has changed, or where a stage was made from another one that h
 """
 import datetime
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -43,7 +44,13 @@ def _devices():
 
 
 def _code():
-    """Commit of the checkout that tfprune runs from, and whether it has uncommitted changes; None outside a checkout."""
+    """Commit of the checkout that tfprune runs from, and whether it has uncommitted changes; None outside a checkout.
+
+    An image has none; the commit that it was built from is said by TFPRUNE_COMMIT.
+    """
+    if commit := os.environ.get("TFPRUNE_COMMIT"):
+        return {"commit": commit, "changed": None}
+
     def git(*arguments):
         folder = pathlib.Path(__file__).parent
         return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10).stdout.strip()
