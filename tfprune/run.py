@@ -68,7 +68,7 @@ def _content(path, known):
         try:
             with open(path, "rb") as file:
                 known[key] = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             known[key] = None
     return known[key]
 
