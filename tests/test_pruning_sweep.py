@@ -69,10 +69,11 @@ def test_of_probabilities():
     assert table.loss_with_penalty[0] == pytest.approx(loss, abs=1e-5)
 
 
-@pytest.mark.parametrize("behind", [[layers.Dropout(.5)], [layers.Reshape((10,)), layers.Activation("linear")], [layers.Flatten()]])
+@pytest.mark.parametrize("behind", [lambda: [layers.Dropout(.5)], lambda: [layers.Reshape((10,)), layers.Activation("linear")],
+                                    lambda: [layers.Flatten()]], ids=["dropout", "reshape", "flatten"])
 def test_of_probabilities_that_are_handed_on(behind):
     images, labels = (part[1200:] for part in digits())
-    model = keras.Sequential([keras.Input((64,)), *trained(softmax=True).layers, *behind])
+    model = keras.Sequential([keras.Input((64,)), *trained(softmax=True).layers, *behind()])
     assert Evaluation(model, images, labels)() == pytest.approx(Evaluation(trained(softmax=True), images, labels)())
 
 
