@@ -1,6 +1,7 @@
 # make install   the environment .venv (Python 3.11 to 3.13), with the versions that are known to work together
 # make demo      the studies at laptop scale: trains thirteen nets and ten masks, measures them, writes tables, figures and a page
 # make notebooks   executes the seven notebooks of figures on what is in results/, into results/notebooks
+# make docs      README, docs/ and the reference of every module as a site in build/docs
 # make test      lint and all tests
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -11,8 +12,9 @@ FEATURES := --experiment_ids=9250,9270,9290,9291
 FILTERS := --experiment_id=9032
 PRUNED := --experiment_ids=9040-9041
 DEMO := $(WIDTHS),9010-9019
+SITE := build/docs
 
-.PHONY: install demo notebooks test
+.PHONY: install demo notebooks docs test
 install: .venv/installed
 
 .venv/installed: setup.py constraints.txt
@@ -44,6 +46,10 @@ demo: install
 
 notebooks: install
 	@$(BIN)/python notebooks/execute.py
+
+docs: install
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d $(SITE)/.doctrees . $(SITE)
+	@echo "open $(SITE)/README.html"
 
 test: install
 	@$(BIN)/ruff check .

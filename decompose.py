@@ -97,7 +97,7 @@ def chosen(command, words):
     """
     given = dict(flags.named(words))
     text, top = next(iter(given.values()), ""), filters_of_each(command)
-    if len(given) != 1 or top is None or not (text.isdecimal() and int(text) in REGISTRY) or REGISTRY[int(text)].dnn.top:
+    if len(given) != 1 or top is None or not (text.isdecimal() and len(text) < 10 and int(text) in REGISTRY) or REGISTRY[int(text)].dnn.top:
         return words
     plain = int(text)
     members = [member for member in REGISTRY.values() if member.training.start_from == plain]

@@ -19,6 +19,7 @@ from tfprune import flags, named_runs, pruning_words
 from tfprune.progress import say
 from tfprune.recipe_flags import split
 from tfprune.run import asked
+from tfprune.training import joining
 
 FLAGS = flags.FLAGS
 NAMING = "--experiment_id"
@@ -30,15 +31,19 @@ def main(positional):
         if FLAGS["results_dir"].present:
             raise flags.UserError(f"--output_dir={FLAGS.output_dir}: is --results_dir under the original's name; give one of them")
         FLAGS.results_dir = FLAGS.output_dir
-    runs = asked_for(positional)
+    runs, plan = asked_for(positional), joining.planned()
     from tfprune.pruning.stage import check
     from tfprune.training.checks import check_trainable
 
     for run in runs:
-        check(run.experiment)
+        with pruning_words.as_typed(split(FLAGS.set)[0]):
+            check(run.experiment)
         check_trainable(run.experiment)
-    for run in runs:
-        prune(run, FLAGS.force_train)
+    with joining.joined(plan, runs) as follows:
+        for run in runs if not follows else ():
+            prune(run, FLAGS.force_train)
+        if follows:
+            train.follow(runs)
 
 
 def prune(run, force_train=False):
@@ -100,4 +105,5 @@ if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
     flags.flags.DEFINE_string("output_dir", None, "--results_dir under the original's name")
     flags.flags.DEFINE_bool("force_train", False, "train the net again, then prune it; --overwrite prunes again alone")
+    joining.define()
     flags.run(main, REGISTRY)

@@ -1,5 +1,7 @@
-"""Tables and figures of finished runs of one study.
+"""One page of all results; or tables and figures of finished runs of one study.
 
+    python report.py --format=html                      everything in results/, as one page for the browser: report.html
+    python report.py --format=pdf                       the same as figures for print, a folder for each study
     python report.py --experiment_ids=9002-9006         accuracy, prunability and redundancy against width, with growth factors
     python report.py --experiment_ids=9010-9019         accuracy against the share of weights that supermasks keep
     python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
@@ -16,9 +18,11 @@ Of class filters there is a table and a figure of each command of decompose.py t
 import importlib
 import itertools
 import pathlib
+import sys
 
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
+from tfprune.progress import say
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
@@ -30,17 +34,63 @@ REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "
 
 
 def main(positional):
-    """Writes the figures and the table, and prints where they are."""
+    """Writes the page, or the figures and the table, and prints where they are."""
+    if FLAGS.format == "html":
+        return one_page(positional)
+    if FLAGS["format"].present and not flags.named(positional) and FLAGS.study is None:
+        return every_study()
     runs = asked_for(positional)
     study = PRUNING if FLAGS.criteria is not None or FLAGS.study == PRUNING else own_study(runs)
     if FLAGS.study not in (None, study):
         raise flags.UserError(f"--study={FLAGS.study}: the runs are reported as those of {study}; only {PRUNING} takes other studies' runs")
     if FLAGS.dry_run:
         print("would write the report of " + ", ".join(run.experiment.label for run in runs))
-        return
+        return None
     out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report")
-    paths = importlib.import_module(REPORTS[study]).report(runs, out)
+    paths = importlib.import_module(REPORTS[study]).report(runs, out, FLAGS.format)
     print("\n".join(["wrote", *(f"  {path}" for path in paths)]))
+    return None
+
+
+def every_study():
+    """Writes the figures of all trained runs of the results folder, those of a study, net and data set together; returns the status."""
+    from tfprune.report.found import found
+
+    groups, status = {}, 0
+    for run in [entry.run for entry in found(FLAGS.results_dir, REGISTRY).entries if entry.trained]:
+        dnn, dataset = run.experiment.dnn, run.experiment.dataset
+        groups.setdefault((run.experiment.study, f"{dnn.name}{dnn.depth if dnn.name == 'VGG' else ''}_{dataset.name}"), []).append(run)
+    if not groups:
+        raise flags.UserError(f"--results_dir={FLAGS.results_dir}: no trained net in it; train.py makes some")
+    for (study, name), runs in groups.items():
+        out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report") / study / name
+        if FLAGS.dry_run:
+            print(f"would write the figures of {len(runs)} runs into {out}")
+            continue
+        try:
+            paths = importlib.import_module(REPORTS[study]).report(runs, out, FLAGS.format)
+            print("\n".join(["wrote", *(f"  {path}" for path in paths)]))
+        except flags.UserError as problem:
+            say(f"left out: {study}, {name}: {problem}", sys.stderr)
+            status = 1
+    return status
+
+
+def one_page(positional):
+    """Writes the page of all that is in the results folder."""
+    given = [name for name in (*EACH, "seeds", "study") if FLAGS[name].value is not None] + flags.named(positional)
+    if given:
+        name = given[0] if isinstance(given[0], str) else given[0][0].lstrip("-")
+        raise flags.UserError(f"--{name}: the page of --format=html is of all that is in --results_dir; leave it out, or --format")
+    out = pathlib.Path(FLAGS.out or "report.html")
+    if out.is_dir() or out.suffix != ".html":
+        raise flags.UserError(f"--out={out}: expected the name of a file that ends in .html")
+    if FLAGS.dry_run:
+        print(f"would write the page of {FLAGS.results_dir} into {out}")
+        return
+    from tfprune.report import overall
+
+    print(f"wrote {overall.write(FLAGS.results_dir, REGISTRY, out)}")
 
 
 def own_study(runs):
@@ -81,7 +131,9 @@ def seeds():
 
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
-    flags.flags.DEFINE_string("out", None, "folder of the report; by default <results_dir>/report")
+    flags.flags.DEFINE_enum("format", "png", ["png", "pdf", "html"], "png, pdf: figures of the experiments asked for, or of "
+                            "all in the results folder; html: one page of all of these")
+    flags.flags.DEFINE_string("out", None, "folder of the report, by default <results_dir>/report; of html the file, report.html")
     flags.flags.DEFINE_string("keeps", None, "of supermasks: the experiments at each of these shares of weights kept, such as 0.1,0.3,0.5")
     flags.flags.DEFINE_string("criteria", None, "of pruning: the experiments by each of these criteria, such as magnitude,apoz,random")
     flags.flags.DEFINE_string("seeds", None, "the experiments with each of these seeds, such as 0,1,2; curves are then means")

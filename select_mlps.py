@@ -19,8 +19,8 @@ def main(positional):
     if positional:
         raise UserError(f"argument {positional[0]}: not a flag; this script takes --results_dir, --seeds, --fidelity")
     seeds = [seed.strip() for seed in FLAGS.seeds.split(",")]
-    if not all(seed.isdecimal() for seed in seeds):
-        raise UserError(f"--seeds={FLAGS.seeds}: expected whole numbers >= 0, comma-separated")
+    if not all(seed.isdecimal() and len(seed) < 10 for seed in seeds):
+        raise UserError(f"--seeds={FLAGS.seeds}: expected whole numbers from 0, such as 0,1,2")
     from tfprune.report import selection
 
     chosen = selection.select(REGISTRY, FLAGS.results_dir, tuple(dict.fromkeys(map(int, seeds))), FLAGS.fidelity)

@@ -12,7 +12,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["tfprune", "tfprune.*"]),
-    package_data={"tfprune.report": ["*.css", "*.js"]},
+    package_data={"tfprune.report": ["*.css", "*.js"], "tfprune.sweep": ["*.sh"]},
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "tf-keras>=2.18,<2.22",
@@ -36,6 +36,7 @@ setup(
         "torch": ["torch"],
         "notebooks": ["jupyter", "nbclient", "ipykernel"],
         "gpu": ["tensorflow[and-cuda]"],
-        "test": ["pytest", "pytest-xdist", "ruff", "nbclient", "ipykernel", "plotly", "playwright"],
+        "docs": ["sphinx", "myst-parser"],
+        "test": ["pytest", "pytest-xdist", "ruff", "nbclient", "ipykernel", "plotly", "playwright", "ray", "sphinx", "myst-parser"],
     },
 )

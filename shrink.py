@@ -13,10 +13,12 @@ from functools import partial
 
 import data
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
-from tfprune import flags
+from tfprune import flags, pruning_words
+from tfprune.recipe_flags import split
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
+SETTINGS = {"measure.cut": "sparsity", "measure.formats": "formats"}  # and the flag of each
 
 
 def main(positional):
@@ -25,7 +27,8 @@ def main(positional):
     from tfprune.pruning.shrink_stage import check
 
     for run in runs:
-        check(run.experiment)
+        with pruning_words.as_typed(split(FLAGS.set)[0], typed()):
+            check(run.experiment)
     for run in runs:
         execute(run)
 
@@ -40,16 +43,20 @@ def execute(run):
 
 def asked_for(positional):
     """The runs that the flags name; what is wrong with a setting that has a flag here is said of that."""
-    settings = {"measure.cut": "sparsity", "measure.formats": "formats"}
-    given = [f"{field}={FLAGS[flag].value}" for field, flag in settings.items() if FLAGS[flag].value is not None]
+    given = [f"{field}={FLAGS[flag].value}" for field, flag in typed().items()]
     try:
         return asked(REGISTRY, positional, given)
     except flags.UserError as error:
         message = str(error)
         for text in given:
             field, _, value = text.partition("=")
-            message = message.replace(f"--set {text}", f"--{settings[field]}={value}")
+            message = message.replace(f"--set {text}", f"--{SETTINGS[field]}={value}")
         raise flags.UserError(message) from None
+
+
+def typed():
+    """{setting: its flag} of those flags here that the command line has."""
+    return {field: flag for field, flag in SETTINGS.items() if FLAGS[flag].value is not None}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Many experiments with one command: their stages, several runs at once, on this machine.
+"""Many experiments with one command: their stages, several runs at once, on this machine or on a cluster.
 
     python sweep.py --experiment_ids=2-61 --seeds=0-2 --jobs=2                          trains them
     python sweep.py --experiment_ids=9002-9006 --jobs=2 --stages=train,get_activations,get_redundancy,get_robustness,pkl2csv
     python sweep.py --experiment_ids=9040-9049 --seeds=0,1 --stages=train,prune,shrink --retry=1
+    python sweep.py --experiment_ids=2-61 --seeds=0-2 --engine=slurm --time_limit=08:00:00 --sbatch=--partition=gpu --submit
+    python sweep.py --experiment_ids=2-61 --seeds=0-2 --engine=ray --address=auto       on the nodes of a Ray cluster
 
 A task is all stages of one experiment with one seed, in a process of its own that has its share of the cores, and a GPU where there are
 any. What is finished is skipped; what a killed sweep has begun goes on with the next one. Two sweeps over the same experiments share the
@@ -11,33 +13,38 @@ every task is done.
 """
 import importlib
 import sys
-from functools import partial
 
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags, pkl2csv
 from tfprune.progress import say
 from tfprune.run import asked
+from tfprune.sweep import slurm
 from tfprune.sweep.display import Display, last_words
-from tfprune.sweep.local import ELSEWHERE, Local
+from tfprune.sweep.engine import ELSEWHERE
+from tfprune.sweep.local import Local
 from tfprune.sweep.machine import cores, gpus
-from tfprune.sweep.tasks import Stage, Task
+from tfprune.sweep.tasks import Task
+from tfprune.sweep.words import KINDS, check_flags, chosen_seeds, chosen_stages, define
 
 FLAGS = flags.FLAGS
-KINDS = ("redundancy", "robustness")
 PASSED_ON = ("results_dir", "data_dir", "fidelity", "streaming", "strict", "overwrite")
 
 
 def main(positional):
     """Runs all tasks; returns the exit status."""
     stages = chosen_stages(FLAGS.stages)
-    check_flags()
-    tasks = [Task(run, stages) for seed in seeds() for run in runs_of(seed, positional)]
+    engine, _ = ENGINES[FLAGS.engine]
+    check_flags({name: own for name, (_, own) in ENGINES.items()})
+    if FLAGS.engine == "slurm":
+        slurm_request().check(FLAGS.overwrite)
+    seeds = [FLAGS.seed] if FLAGS.seeds is None else chosen_seeds(FLAGS.seeds)
+    tasks = [Task(run, stages) for seed in seeds for run in runs_of(seed, positional)]
     if FLAGS.dry_run:
         left = [task for task in tasks if FLAGS.overwrite or not task.finished()]
         print("\n".join([*(f"{task.label}: would run {', '.join(stage.name for stage in task.stages)}" for task in left),
                          f"{len(left)} of {len(tasks)} tasks to do"]))
         return 0
-    return here(tasks) if FLAGS.engine == "here" else local(tasks)
+    return engine(tasks)
 
 
 def local(tasks):
@@ -45,16 +52,46 @@ def local(tasks):
     devices = gpus()
     jobs = FLAGS.jobs or max(1, len(devices))
     threads = FLAGS.threads or max(1, cores() // jobs)
-    engine = Local(command, jobs, threads, tuple(devices), FLAGS.retry, FLAGS.fail_fast, FLAGS.overwrite, Display())
+    return watched(tasks, Local, jobs=jobs, threads=threads, devices=tuple(devices))
+
+
+def on_ray(tasks):
+    """Runs tasks on a cluster of Ray's, or on this machine."""
+    from tfprune.sweep.ray_engine import Ray
+
+    return watched(tasks, Ray, jobs=FLAGS.jobs, threads=FLAGS.threads, address=FLAGS.address)
+
+
+def watched(tasks, kind, **options):
+    """Runs tasks with an engine of a kind, and shows how they fare; returns the exit status."""
+    engine = kind(command, retry=FLAGS.retry, fail_fast=FLAGS.fail_fast, again=FLAGS.overwrite, show=Display(), **options)
     states = engine.run(tasks)
     print("\n".join(last_words(states)))
     return int(any(state.word != "done" for state in states))
+
+
+def on_slurm(tasks):
+    """Writes the script that does tasks on a cluster, and submits it if asked to."""
+    left = [task for task in tasks if not task.finished()]
+    print(f"{len(left)} of {len(tasks)} tasks to do")
+    if left:
+        print(slurm.run(left, command, slurm_request(), FLAGS.submit))
+    return 0
+
+
+def slurm_request():
+    """What the flags ask of Slurm."""
+    return slurm.Request(FLAGS.throttle, FLAGS.array_size, FLAGS.gpus_per_task, FLAGS.threads or slurm.THREADS, FLAGS.time_limit,
+                         tuple(FLAGS.sbatch), FLAGS.retry)
 
 
 def here(tasks):
     """Runs tasks in this process, one after the other: what every other engine's process does with its own."""
     status = 0
     for task in tasks:
+        if task.finished() and not FLAGS.overwrite:
+            say(f"{task.label}: finished before")
+            continue
         with task.claimed() as mine:
             if not mine:
                 say(f"{task.label}: another process is at it")
@@ -81,48 +118,6 @@ def do(name, run):
         importlib.import_module(name).execute(run)
 
 
-def done(name, run, known):
-    """Is a stage of a run done?"""
-    return all(map(run.exported, KINDS)) if name == "pkl2csv" else run.done(name, known) is not None
-
-
-STAGES = ("train", "get_activations", "get_redundancy", "get_robustness", "pkl2csv", "prune", "shrink")
-
-
-def chosen_stages(text):
-    """The `Stage`s of --stages, in its order."""
-    names = text.split(",")
-    for name in names:
-        if name not in STAGES or names.count(name) > 1:
-            raise flags.UserError(f"--stages={text}: expected some of {','.join(STAGES)}, each once, with commas between")
-    return tuple(Stage(name, partial(done, name)) for name in names)
-
-
-def check_flags():
-    """UserError where numbers are out of range, or flags say the same twice."""
-    for name, least in (("jobs", 1), ("threads", 1), ("retry", 0)):
-        value = FLAGS[name].value
-        if value is not None and value < least:
-            raise flags.UserError(f"--{name}={value}: expected a whole number from {least}")
-    if FLAGS.seed is not None and FLAGS.seeds is not None:
-        raise flags.UserError(f"--seed={FLAGS.seed}: is one seed, and --seeds={FLAGS.seeds} names them all; give one of the two")
-
-
-def seeds():
-    """The seeds of --seeds; [None] where each experiment has its own."""
-    text, found = FLAGS.seeds, []
-    if text is None:
-        return [FLAGS.seed]
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) < int(first) or int(last or first) >= 2**31:
-            raise flags.UserError(f"--seeds={text}: expected whole numbers and ranges of them, such as 0-2 or 0,5")
-        if int(last or first) - int(first) >= 10_000:
-            raise flags.UserError(f"--seeds={text}: {int(last or first) - int(first) + 1} seeds are too many")
-        found += range(int(first), int(last or first) + 1)
-    return list(dict.fromkeys(found))
-
-
 def runs_of(seed, positional):
     """The runs that the command line names, with one seed."""
     FLAGS.seed = seed
@@ -140,13 +135,15 @@ def command(task):
     return words
 
 
+# What does the tasks: a function of them that returns the exit status, and the flags that are its own.
+ENGINES = {
+    "local": (local, ("jobs", "threads", "retry", "fail_fast")),
+    "ray": (on_ray, ("jobs", "threads", "retry", "fail_fast", "address")),
+    "slurm": (on_slurm, ("submit", "threads", "retry", "throttle", "array_size", "gpus_per_task", "time_limit", "sbatch")),
+    "here": (here, ()),
+}
+
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
-    flags.flags.DEFINE_string("seeds", None, "seeds of training, such as 0-2 or 0,5; default: each experiment's own")
-    flags.flags.DEFINE_string("stages", "train", f"what to do with each run, in this order: some of {','.join(STAGES)}")
-    flags.flags.DEFINE_enum("engine", "local", ["local", "here"], "local: a process for each task; here: this one for all")
-    flags.flags.DEFINE_integer("jobs", None, "tasks at once; default: as many as there are GPUs, else one")
-    flags.flags.DEFINE_integer("threads", None, "threads of each; default: its share of the cores")
-    flags.flags.DEFINE_integer("retry", 0, "how often a task that failed is tried again")
-    flags.flags.DEFINE_bool("fail_fast", False, "end all tasks when one has failed")
+    define(ENGINES)
     flags.run(main, REGISTRY)

@@ -12,6 +12,7 @@ import data
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
 from tfprune.run import asked
+from tfprune.training import joining
 
 FLAGS = flags.FLAGS
 
@@ -24,6 +25,7 @@ def main(positional):
             raise flags.UserError(f"--{name}={FLAGS[name].value}: one checkpoint is of one experiment; {len(runs)} are asked for")
     if FLAGS.evaluate and (FLAGS.overwrite or FLAGS.dry_run):
         raise flags.UserError("--evaluate: trains and writes nothing, so that --overwrite and --dry_run have no meaning beside it")
+    plan = joining.planned()
     from tfprune.models import check_buildable
     from tfprune.training.checks import check_trainable
 
@@ -39,9 +41,12 @@ def main(positional):
         for run in runs:
             evaluate(run, FLAGS.data_dir, **given)
         return
-    for run in runs:
-        execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict,
-                memory_budget_gb=FLAGS.memory_budget_gb)
+    with joining.joined(plan, runs) as follows:
+        for run in runs if not follows else ():
+            execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict,
+                    memory_budget_gb=FLAGS.memory_budget_gb)
+        if follows:
+            follow(runs)
 
 
 def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, strict=False, resume=None, memory_budget_gb=None, source=None):
@@ -81,6 +86,13 @@ def execute(run, data_dir, pretrained=None, overwrite=False, dry_run=False, stri
     return marker
 
 
+def follow(runs):
+    """Follows another process, the chief, through its trainings of these runs."""
+    from tfprune.training import following
+
+    following.follow(runs, lambda experiment: data.ensure(experiment.dataset, FLAGS.data_dir, strict=FLAGS.strict))
+
+
 def started_from(run, records, overwrite):
     """The trained net of another experiment from which a run starts, decomposed or pruned, where `training.start_from` asks for one."""
     if run.experiment.training.start_from < 0:
@@ -117,4 +129,5 @@ if __name__ == "__main__":
     flags.flags.DEFINE_bool("evaluate", False, "say the figures of the trained net on the validation and the test set, and write nothing")
     flags.flags.DEFINE_float("memory_budget_gb", None, "GB (1e9 bytes) that a training step may take beyond TensorFlow and the data: "
                              "fewer of a batch's examples go through the net at once where it takes more; on a GPU, by itself, all it has")
+    joining.define()
     flags.run(main, REGISTRY)

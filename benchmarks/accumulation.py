@@ -24,11 +24,11 @@ AT_MOST = 1.10  # times the whole batch's time an image
 
 def main(_):
     """Prints a line for each net: time an image of the whole batch, ratios of the split ones, and one of the whole batch timed again."""
-    pieces = [int(number) for number in FLAGS.pieces]
+    pieces = flags.whole_numbers(FLAGS.pieces)
     print("experiment  batch  ms/image  " + "  ".join(f"{number} pieces" for number in pieces) + f"  whole  (at most {AT_MOST:.2f})")
-    for number in map(int, FLAGS.experiment_ids):
+    for experiment in REGISTRY.select(FLAGS.experiment_ids):
         changes = [f"hyper.batch_size={FLAGS.batch_size}"] if FLAGS.batch_size else []
-        compare(override(REGISTRY[number], changes), pieces)
+        compare(override(experiment, changes), pieces)
 
 
 def compare(experiment, pieces):
@@ -75,8 +75,8 @@ def timed(update, count):
 
 
 if __name__ == "__main__":
-    flags.flags.DEFINE_list("experiment_ids", ["6999", "6200", "9200", "9290"], "the nets")
-    flags.flags.DEFINE_list("pieces", ["2", "4"], "into how many pieces a batch is cut")
+    flags.flags.DEFINE_string("experiment_ids", "6999,6200,9200,9290", "the nets")
+    flags.flags.DEFINE_string("pieces", "2,4", "into how many pieces a batch is cut")
     flags.flags.DEFINE_integer("batch_size", None, "examples in a batch; default: the experiment's", lower_bound=1)
     flags.flags.DEFINE_integer("repeats", 7, "turns", lower_bound=1)
     flags.flags.DEFINE_float("seconds", 2.0, "of each timing, or of one update where that takes longer", lower_bound=0.0)

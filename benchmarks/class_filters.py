@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import tfprune  # noqa: E402
 from benchmarks.streaming_memory import resident  # noqa: E402
 from experiments import REGISTRY  # noqa: E402
+from tfprune import flags  # noqa: E402
 
 BATCH = 128
 
@@ -69,24 +70,26 @@ def measure(model, count, top):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--experiment_id", type=int, default=7000, help="whose model to measure (default 7000: ResNet-20)")
-    parser.add_argument("--counts", default="4096,1024,2048", help="comma-separated numbers of images; the time is that of the first")
+    parser.add_argument("--counts", type=flags.whole_numbers, default="4096,1024,2048", 
+                        help="comma-separated numbers of images; the time is that of the first")
     parser.add_argument("--repeats", type=int, default=5, help="median of how many runs (default 5)")
     parser.add_argument("--top", type=float, default=5, help="filters a class, or a share (default 5)")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    model, counts = tfprune.build_model(REGISTRY[args.experiment_id]), [int(count) for count in args.counts.split(",")]
+    model, counts = tfprune.build_model(REGISTRY[args.experiment_id]), args.counts
     if args.measure is not None:
         return measure(model, args.measure, args.top)
     forward, found = ratio(model, counts[0], args.top, args.repeats)
     print(f"{counts[0]} images: plain passes {forward:.2f} s, class filters {found:.2f} s: ratio {found / forward:.3f}", flush=True)
     for count in counts:
-        flags = [f"--experiment_id={args.experiment_id}", f"--measure={count}", f"--top={args.top}"]
-        result = subprocess.run([sys.executable, __file__, *flags], stdout=subprocess.PIPE, text=True, check=True)
+        again = [f"--experiment_id={args.experiment_id}", f"--measure={count}", f"--top={args.top}"]
+        result = subprocess.run([sys.executable, __file__, *again], stdout=subprocess.PIPE, text=True, check=True)
         print(f"{count:9} images: {float(result.stdout):7.1f} MB above the model", flush=True)
     return None
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

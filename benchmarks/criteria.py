@@ -29,9 +29,9 @@ FLAGS = flags.FLAGS
 
 def main(_):
     """Prints a table for each experiment."""
-    for number in map(int, FLAGS.experiment_ids):
-        nets = [Tried(*trained(override(REGISTRY[number], seed=seed))) for seed in range(FLAGS.seeds)]
-        print(f"{REGISTRY[number].name}: accuracy with {FLAGS.sparsity:.0%} of the units of each layer cut; dense "
+    for experiment in REGISTRY.select(FLAGS.experiment_ids):
+        nets = [Tried(*trained(override(experiment, seed=seed))) for seed in range(FLAGS.seeds)]
+        print(f"{experiment.name}: accuracy with {FLAGS.sparsity:.0%} of the units of each layer cut; dense "
               f"{in_words([net.dense for net in nets])}")
         chance = list(zip(*(net.accuracies("random", seed) for net in nets for seed in range(FLAGS.draws)), strict=True))
         for name in CRITERIA:
@@ -94,7 +94,7 @@ def in_words(accuracies):
 
 
 if __name__ == "__main__":
-    flags.flags.DEFINE_list("experiment_ids", ["9004", "9030"], "nets: one without, and one with batch normalisation")
+    flags.flags.DEFINE_string("experiment_ids", "9004,9030", "nets: one without, and one with batch normalisation")
     flags.flags.DEFINE_float("sparsity", 0.5, "share of the units that is cut", lower_bound=0, upper_bound=1)
     flags.flags.DEFINE_integer("seeds", 3, "trainings of each", lower_bound=1)
     flags.flags.DEFINE_integer("draws", 10, "random choices for each training", lower_bound=1)

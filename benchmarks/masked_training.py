@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tfprune import flags  # noqa: E402
 from tfprune.experiment import Experiment  # noqa: E402
-from tfprune.settings import DNN, Hyper, Training  # noqa: E402
+from tfprune.settings import DNN, MASKS, Hyper, Training  # noqa: E402
 
 FLAGS = flags.FLAGS
 
@@ -71,7 +71,7 @@ def compiled_step(net, mask):
 
 if __name__ == "__main__":
     flags.flags.DEFINE_list("nets", ["Conv4", "cResNet18"], "nets of tfprune.models")
-    flags.flags.DEFINE_string("rule", "edge_popup", "how kernels are masked: a rule of tfprune.masks.rules")
+    flags.flags.DEFINE_enum("rule", "edge_popup", MASKS, "how kernels are masked: a rule of tfprune.masks.rules")
     flags.flags.DEFINE_integer("batch_size", 128, "images in a step", lower_bound=1)
     flags.flags.DEFINE_integer("steps", 15, "updates of each", lower_bound=1)
     flags.run(main)

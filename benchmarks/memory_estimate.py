@@ -17,6 +17,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from tfprune import flags  # noqa: E402
+
 MB = 2**20  # MiB
 NETS = [  # what, ID, settings, two batches
     ("VGG7, all early", 6200, [], (16, 64)),
@@ -92,13 +94,15 @@ def compare(name, experiment_id, settings, batches):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--only", default="", help="IDs of the nets to compare, comma-separated (default: all)")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
         experiment_id, settings, batch, micro_batch = json.loads(args.measure)
         return print(measure(variant(experiment_id, settings, batch), micro_batch))
+    if args.only and not set(args.only.split(",")) <= {str(number) for _, number, *_ in NETS}:
+        parser.error(f"--only={args.only}: expected some of {', '.join(sorted({str(number) for _, number, *_ in NETS}))}")
     print(f"{'net':36} {'batch':>5} {'estimate':>9} {'measured':>9} {'ratio':>6} {'estimated in':>13}    (MiB)")
     for name, experiment_id, settings, batches in NETS:
         if not args.only or str(experiment_id) in args.only.split(","):
@@ -107,4 +111,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

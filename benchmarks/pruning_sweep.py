@@ -8,7 +8,6 @@ figures of some sparsities are compared with those of nets that are rebuilt, com
 original study does.
 Expected: `ratio` at most 1.3 on two idle cores.
 """
-import argparse
 import pathlib
 import sys
 import time
@@ -18,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from experiments import REGISTRY  # noqa: E402
-from tfprune import build_model, magnitude_prune, pruning_sweep  # noqa: E402
+from tfprune import build_model, flags, magnitude_prune, pruning_sweep  # noqa: E402
 from tfprune.keras import keras  # noqa: E402
 from tfprune.pruning.evaluation import Evaluation  # noqa: E402
 
@@ -46,7 +45,7 @@ def seconds(function):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--images", type=int, default=10_000, help="random test images (default 10000)")
     parser.add_argument("--runs", type=int, default=3, help="median of how many (default 3)")
     parser.add_argument("--id", type=int, default=8000, help="experiment whose net is pruned (default 8000)")
@@ -72,4 +71,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

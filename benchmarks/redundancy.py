@@ -5,7 +5,6 @@
 The original's get_redundancy.py calls, for each layer, np.corrcoef(X.T), np.cov(X - X.mean(0), rowvar=False) and np.linalg.eigh.
 Expected: `ratio` at least 3 for the sum over a net's layers, on two or more idle cores.
 """
-import argparse
 import pathlib
 import sys
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from tfprune import flags  # noqa: E402
 from tfprune.units.redundancy import redundancy  # noqa: E402
 
 CONV_ROWS, DENSE_ROWS = 49_950, 47_360  # what the original stores of Alexnet's layers on CIFAR-10
@@ -60,10 +60,12 @@ def seconds(functions, repeats):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="median of how many runs (default 5)")
     parser.add_argument("--width", default="0.25,1", help=f"comma-separated width factors of Alexnet, of {', '.join(UNITS)}")
     args = parser.parse_args()
+    if not set(args.width.split(",")) <= set(UNITS):
+        parser.error(f"--width={args.width}: expected some of {', '.join(UNITS)}, with commas between")
     print(f"{'rows':>7} {'units':>5} {'original':>11} {'ours':>11} {'ratio':>6}   corr. diff.  eigenvalue diff.")
     for width in args.width.split(","):
         sums = np.zeros(2)
@@ -78,4 +80,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

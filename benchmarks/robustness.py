@@ -12,7 +12,6 @@ every pass), take turns batch by batch, and must count the same agreeing and cor
 leaving out the prefix, amount 0, total ablation and ablated input channels allows, without and with sharing what "all layers" has in
 common with single ones.
 """
-import argparse
 import pathlib
 import statistics
 import sys
@@ -20,13 +19,15 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from tfprune import flags  # noqa: E402
+
 KINDS, AMOUNTS, SEED = ("knockout", "noise", "targeted"), 7, 0
 TIES = 0.002  # share of the predictions that may differ: two classes whose logits are equal but for rounding
 
 
 def main():
     """Prints seconds, their ratio, and the limits."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--experiment_id", type=int, default=2, help="whose net: 2 (Alexnet), 217 (ResNet-56), 4000 (ResNet-18), ..")
     parser.add_argument("--width", type=float, help="width factor in place of the experiment's")
     parser.add_argument("--train", type=int, default=2000, help="training images")
@@ -158,4 +159,5 @@ def report(seconds, ours, plain):
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

@@ -8,6 +8,7 @@ so that equality means something), and the share of each group's units that go, 
 the smaller net are compared with those of the masked one, on random images; then all are timed in turn. Latencies are medians.
 """
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -16,15 +17,17 @@ from tfprune import flags  # noqa: E402
 
 FLAGS = flags.FLAGS
 BATCHES = (1, 64)
+NET = re.compile(r"\d{1,9}:(0?\.\d+|0|1)")
 
 
 def main(_):
     """Prints a table, two lines a net: what it costs, and what the smaller one costs."""
     from experiments import REGISTRY
 
+    if wrong := [text for text in FLAGS.nets if not NET.fullmatch(text)]:
+        raise flags.UserError(f"--nets={wrong[0]}: expected an experiment's ID and a share, such as 8000:0.7")
     print(f"{'net':28} {'weights':>11} {'MACs':>13} {'kB':>9}" + "".join(f" {f'ms ({batch})':>9}" for batch in BATCHES))
-    for text in FLAGS.nets:
-        number, share = text.split(":")
+    for number, share in [text.split(":") for text in FLAGS.nets]:
         compare(REGISTRY[int(number)], float(share))
 
 

@@ -15,6 +15,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from tfprune import flags  # noqa: E402
+
 
 def resident(field):
     """A line of the process's status in MB: VmRSS, the resident set now, or VmHWM, its largest so far."""
@@ -46,18 +48,18 @@ def measure(experiment_id, count, batch_size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--experiment_id", type=int, default=4, help="whose model to measure (default 4: Alexnet, width 1)")
-    parser.add_argument("--counts", default="256,1024,2048", help="comma-separated numbers of examples")
+    parser.add_argument("--counts", type=flags.whole_numbers, default="256,1024,2048", help="comma-separated numbers of examples")
     parser.add_argument("--batch_size", type=int, default=128, help="images a batch (default 128)")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure is not None:
         return measure(args.experiment_id, args.measure, args.batch_size)
     print(f"{'examples':>9} {'above the model':>16} {'time':>9}")
-    for count in map(int, args.counts.split(",")):
-        flags = [f"--experiment_id={args.experiment_id}", f"--measure={count}", f"--batch_size={args.batch_size}"]
-        result = subprocess.run([sys.executable, __file__, *flags], stdout=subprocess.PIPE, text=True, check=True)
+    for count in args.counts:
+        again = [f"--experiment_id={args.experiment_id}", f"--measure={count}", f"--batch_size={args.batch_size}"]
+        result = subprocess.run([sys.executable, __file__, *again], stdout=subprocess.PIPE, text=True, check=True)
         megabytes, seconds, model, layers = result.stdout.split()
         print(f"{count:9} {float(megabytes):13.1f} MB {float(seconds):7.1f} s   ({layers} layers; the process with its model: {model} MB)",
               flush=True)
@@ -65,4 +67,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with flags.in_one_line():
+        main()

@@ -11,8 +11,9 @@ import shutil
 import numpy as np
 
 from data import shards
+from tfprune import faults
 from tfprune.experiment import UserError
-from tfprune.files import sha256, sync_folder, write_json
+from tfprune.files import naming, sha256, sync_folder, write_json
 from tfprune.input import META, SPLITS, record_file
 from tfprune.input.shards import whole
 from tfprune.progress import say, track
@@ -68,7 +69,8 @@ def write(folder, meta, write_parts):
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        write_json(temporary / META, meta | {"format": FORMAT, "splits": write_parts(temporary)})
+        with naming(folder):
+            write_json(temporary / META, meta | {"format": FORMAT, "splits": write_parts(temporary)})
         for path in (*temporary.iterdir(), temporary):
             sync_folder(path)
         if folder.exists():  # asked to overwrite it, or it has lost a file
@@ -76,7 +78,7 @@ def write(folder, meta, write_parts):
         os.rename(temporary, folder)
         sync_folder(folder.parent)
     except tf.errors.OpError as error:
-        raise UserError(f"{folder}: cannot write the records ({error.message})") from None
+        raise UserError(faults.of_tensorflow(error)) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def main(arguments):
     """Prints the line and what is wrong; returns the exit status."""
+    if unknown := [text for text in arguments if text != "--tensorflow"]:
+        print(f"error: argument {unknown[0]}: only --tensorflow is accepted", file=sys.stderr)
+        return 2
     wrong = []
     commit = os.environ.get("TFPRUNE_COMMIT", "")[:12]
     versions = [f"{name} {_version(name, wrong) or 'missing'}" for name in PACKAGES]

@@ -6,7 +6,6 @@
 Any Functional or Sequential model will do that ends in a dense layer of class scores: put yours, and your data, in the place of `build` and
 `load`. After "Decomposing the Deep" (A. Badola and colleagues, 2023).
 """
-import argparse
 import pathlib
 import sys
 
@@ -87,11 +86,9 @@ def main(top=5, epochs=12, seed=0):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--top", type=int, default=5, help="filters a class (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=12, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order (default: %(default)s)")
-    try:
+    with flags.in_one_line():
         main(**vars(parser.parse_args()))
-    except UserError as error:
-        flags.fail(error)

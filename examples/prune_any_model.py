@@ -6,7 +6,6 @@
 
 Any Functional or Sequential model will do whose layers are Keras' own: put yours, and your data, in the place of `build` and `load`.
 """
-import argparse
 import pathlib
 import sys
 
@@ -103,12 +102,10 @@ def main(sparsity=0.5, criterion="magnitude", epochs=8, seed=0):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--sparsity", type=float, default=0.5, help="share of the units that is taken out (default: %(default)s)")
     parser.add_argument("--criterion", default="magnitude", help=f"{', '.join(CRITERIA)} (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order (default: %(default)s)")
-    try:
+    with flags.in_one_line():
         main(**vars(parser.parse_args()))
-    except UserError as error:
-        flags.fail(error)

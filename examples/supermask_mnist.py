@@ -5,7 +5,6 @@
 The net and the recipe of allenai/hidden-networks' one-file example (Ramanujan et al. 2020, "What's hidden in a randomly weighted neural
 network?"). Measured on 14,262 training and all 10,000 test images: 98.1 % right.
 """
-import argparse
 import math
 import pathlib
 import sys
@@ -82,13 +81,11 @@ def main(keep=0.5, epochs=14, seed=1, data_dir="datasets", limit=0):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("--keep", type=float, default=0.5, help="share of each layer's weights that is kept (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=14, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of weights, scores and order (default: %(default)s)")
     parser.add_argument("--data_dir", default="datasets", help="folder that has mnist/ (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=0, help="train on the first so many images, test on a fifth as many (default: all)")
-    try:
+    with flags.in_one_line():
         main(**vars(parser.parse_args()))
-    except UserError as error:
-        flags.fail(error)

@@ -3,13 +3,15 @@
     python notebooks/execute.py                                        what make notebooks does
     python notebooks/execute.py --results_dir=FOLDER plot_demo         only some, on other results
 """
-import argparse
 import os
 import pathlib
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from tfprune import flags  # noqa: E402
 
 
 def names():
@@ -54,29 +56,24 @@ def execute(path, results_dir, out, folder=HERE):
 
 def main():
     """Executes what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags.Parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="notebooks to execute; by default all")
     parser.add_argument("--results_dir", default=HERE.parent / "results", help="folder of the results (default: results)")
     parser.add_argument("--out", help="folder of the executed copies (default: <results_dir>/notebooks)")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names()))
     if unknown:
-        sys.exit(_mistake(f"argument {unknown[0]}: no such notebook; there are {', '.join(names())}"))
+        flags.fail(f"argument {unknown[0]}: no such notebook; there are {', '.join(names())}")
     results = pathlib.Path(arguments.results_dir)
     if not results.is_dir():
-        sys.exit(_mistake(f"--results_dir={results}: no such folder; make demo makes some results"))
+        flags.fail(f"--results_dir={results}: no such folder; make demo makes some results")
     try:
         for name in arguments.names or names():
             print(f"executed {execute(HERE / f'{name}.ipynb', results, arguments.out or results / 'notebooks')}", flush=True)
     except ImportError as error:
-        sys.exit(_mistake(f"{error.name} is not installed: pip install -e '.[notebooks]'"))
+        flags.fail(f"{error.name} is not installed: pip install -e '.[notebooks]'")
     except OSError as error:
-        sys.exit(_mistake(f"{error.filename or name}: {error.strerror or error}"))
-
-
-def _mistake(text):
-    print(f"error: {text}", file=sys.stderr)
-    return 2
+        flags.fail(f"{error.filename or name}: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 """What all tests share: reference material, scripts started as a user would, a tiny experiment to run, and a small ImageNet."""
+import functools
+import gc
 import os
 import pathlib
 import subprocess
@@ -8,12 +10,18 @@ import pytest
 
 import data
 from tests import ilsvrc
+from tests.forked import Forks
 from tfprune.settings import Dataset
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 # A net that trains in a second: the digits demo, few examples, few epochs.
 TINY = ["--experiment_id=9002", "--set=dataset.limit=300", "--set=hyper.max_num_epochs=3"]
+
+
+def pytest_collection_finish():
+    """What was imported is no garbage: searches for some need not go through TensorFlow's half a million objects each time."""
+    gc.freeze()
 
 
 def shared(path):
@@ -34,11 +42,22 @@ def start(script, *arguments, **options):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def cli(script, *arguments):
-    """Runs a script to its end; returns (exit status, stdout, stderr)."""
+@functools.cache
+def forks():
+    """What runs scripts that a test waits for."""
+    return Forks(script_environment())
+
+
+def started(script, *arguments):
+    """Runs a script to its end in a Python of its own, start and all; returns (exit status, stdout, stderr)."""
     process = start(script, *arguments)
     out, err = process.communicate(timeout=600)
     return process.returncode, out, err
+
+
+def cli(script, *arguments, root=ROOT):
+    """Runs a script to its end, in a fork of a process that has imported TensorFlow; returns (exit status, stdout, stderr)."""
+    return forks().run([script, *map(str, arguments)], script_environment(), root)
 
 
 def ok(script, *arguments):

@@ -175,7 +175,7 @@ def test_pieces_are_even_and_cover_the_batch(count, most, sizes):
     images, labels = np.arange(count * 2, dtype="float32").reshape(count, 2), np.arange(count)
 
     def lengths_and_rows(images, labels):
-        pieces = accumulation.Pieces(images, labels, most)
+        pieces = accumulation.Pieces(images, labels, -(-(labels.shape[0] or tf.shape(labels)[0]) // most))
         parts = [pieces.piece(tf.constant(number)) for number in range(len(sizes))]
         tf.debugging.assert_equal(pieces.number, len(sizes))
         return [tf.shape(own)[0] for _, own in parts], *(tf.concat(own, 0) for own in zip(*parts, strict=True))

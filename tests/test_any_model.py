@@ -183,8 +183,8 @@ for name, rows in table.groupby("layer", sort=False):
 
 
 def test_readme_example(capsys, monkeypatch):
-    """The README's ten lines, on a small untrained net: redundancy and prunability of a net of `keras.applications`."""
-    assert EXAMPLE in (ROOT / "README.md").read_text()
+    """The ten lines of docs/own_models.md, on a small untrained net: redundancy and prunability of a net of `keras.applications`."""
+    assert EXAMPLE in (ROOT / "docs/own_models.md").read_text()
     keras.utils.set_random_seed(0)
     model = mobilenet()
     monkeypatch.setattr(keras.applications, "MobileNetV2", lambda: model)

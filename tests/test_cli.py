@@ -1,6 +1,5 @@
-"""Scripts as a user meets them: quick help, one line for a mistake, nothing written, exit status 2."""
+"""Scripts as a user meets them: quick help, stages after one another, finished work; mistakes are in test_bad_input.py."""
 import json
-import pickle
 import subprocess
 import sys
 
@@ -36,56 +35,6 @@ def test_list_is_light(script):
 @pytest.fixture
 def folders(tmp_path, data_dir):
     return [f"--results_dir={tmp_path / 'results'}", f"--data_dir={data_dir}"]
-
-
-@pytest.mark.parametrize(("arguments", "says"), [
-    (["--experiment_id=99999"], "no such experiment as 99999; IDs are 0-3246"), (["99999"], "no such experiment"),
-    (["--experiment_id=two"], "expected one ID"), ([], "give one of"), (["3", "--experiment_id=2"], "give only one"),
-    (["2", "3"], "argument=2 3"), (["--experiment_ids=6-2"], "expected IDs and ranges"),
-    (["2", "--set=hyper.foo=1"], "hyper has no field 'foo'; it has batch_size"),
-    (["2", "--set=hyper.batch_size=big"], "takes a whole number >= 1"),
-    (["2", "--seed=-1"], "seed"), (["2", "--fidelity=best"], "corrected"), (["2", "--no_such_flag"], "no_such_flag"),
-    (["--list", "--study=x"], "no such study")])
-def test_mistakes_get_one_line_and_write_nothing(tmp_path, folders, arguments, says):
-    for script in ("train.py", "get_redundancy.py"):
-        assert says in refused(script, *arguments, *folders)
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(("experiment_id", "setting", "says"), [
-    (2, "dnn.name=Alexnet5", "the net Alexnet5 is not available; there are Alexnet, "),
-    (4012, "hyper.image_size=75", "too small for Inception_v3; the least is 107")])
-def test_nets_that_cannot_be_built(tmp_path, folders, experiment_id, setting, says):
-    assert says in refused("train.py", experiment_id, f"--set={setting}", *folders)
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(("script", "needs"), [
-    ("get_activations.py", "train"), ("get_redundancy.py", "get_activations"), ("get_robustness.py", "train"),
-    ("pkl2csv_redundancy.py", "get_redundancy"), ("pkl2csv_robustness.py", "get_robustness"), ("report.py", "pkl2csv")])
-def test_a_stage_without_its_predecessor(tmp_path, folders, script, needs):
-    line = refused(script, "--experiment_id=9002", *folders)
-    assert f"python {needs}" in line
-    assert not (tmp_path / "results").exists()
-
-
-def test_an_unwritable_results_folder(tmp_path, data_dir):
-    (tmp_path / "file").write_text("")
-    line = refused("train.py", *TINY, f"--results_dir={tmp_path / 'file' / 'results'}", f"--data_dir={data_dir}")
-    assert "--results_dir=" in line and "cannot write there" in line
-
-
-def test_missing_and_truncated_cifar(tmp_path, monkeypatch):
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where there is a network, nothing is to be downloaded
-    monkeypatch.setenv("no_proxy", "")
-    arguments = ["--experiment_id=2", f"--results_dir={tmp_path / 'results'}", f"--data_dir={tmp_path / 'data'}"]
-    assert "no cifar10 there" in refused("train.py", *arguments)
-    folder = tmp_path / "data" / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        (folder / name).write_bytes(pickle.dumps({b"data": b"x" * 3072, b"labels": [1]}, protocol=2)[:-20])
-    assert "data_batch_1" in refused("train.py", *arguments)
-    assert not (tmp_path / "data" / "tfrecords").exists() and not (tmp_path / "results").exists()
 
 
 @pytest.fixture(scope="module")
@@ -179,49 +128,12 @@ def test_other_peoples_folders_cannot_write_elsewhere(measured, tmp_path):
     assert "evil" not in out
 
 
-def test_a_link_in_place_of_the_lock_is_not_followed(measured, tmp_path):
-    lock, precious = run_folder(measured) / ".lock", tmp_path / "precious"
-    precious.write_text("precious")
-    lock.unlink()
-    lock.symlink_to(precious)
-    try:
-        refused("get_redundancy.py", *TINY, *measured, "--overwrite")
-    finally:
-        lock.unlink()
-    assert precious.read_text() == "precious"
-
-
 def test_streaming_needs_no_stored_activations(tmp_path, folders):
     ok("train.py", *TINY, *folders)
     for script in ("get_redundancy.py", "get_robustness.py", "pkl2csv_redundancy.py"):
         ok(script, *TINY, *folders, "--streaming")
     names = {path.name.partition("+")[0] for path in (tmp_path / "results").glob("laptop/*/*")}
     assert {"corr0", "redundancy2", "robustness0"} <= names and "activations0.pkl" not in names
-
-
-def test_a_hostile_pickle_is_refused_and_nothing_runs(measured, tmp_path):
-    class Hostile:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "ran"), "w"))
-
-    path = run_folder(measured) / "redundancy1.pkl"
-    before = path.read_bytes()
-    path.write_bytes(pickle.dumps([Hostile()], protocol=2))
-    try:
-        line = refused("pkl2csv_redundancy.py", *TINY, *measured, "--overwrite")
-    finally:
-        path.write_bytes(before)
-    assert "redundancy1.pkl" in line and "open" in line and not (tmp_path / "ran").exists()
-
-
-def test_a_corrupt_checkpoint_is_refused(measured):
-    path = next(run_folder(measured).glob("checkpoints/best/*.data*"))
-    before = path.read_bytes()
-    path.write_bytes(before[:100])
-    try:
-        assert "checkpoint is damaged" in refused("get_activations.py", *TINY, *measured, "--overwrite")
-    finally:
-        path.write_bytes(before)
 
 
 def test_dry_run_does_nothing(tmp_path, folders):

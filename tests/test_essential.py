@@ -6,7 +6,8 @@ import pytest
 
 from tfprune.experiment import UserError, derive_seed
 from tfprune.filters import noisy_head
-from tfprune.filters.essential import as_original, essentiality, essentiality_of, summarise
+from tfprune.filters.draws import summarise
+from tfprune.filters.essential import as_original, essentiality, essentiality_of
 from tfprune.filters.members import random_indices
 from tfprune.filters.noises import NOISES, Population
 from tfprune.keras import keras, tf

@@ -204,12 +204,12 @@ def test_one_run_without_validation_and_with_a_hostile_name(chromium, tmp_path):
         assert tab.is_disabled("input[value=val]") and tab.is_enabled("input[value=gap]")
         assert "–" in tab.locator("tbody td").all_inner_texts()
         assert "The plain VGG16 is not among these nets" in tab.inner_text("main") and "One trained net" in tab.inner_text("main")
-        assert tab.evaluate("page.data.rows[0].name") == hostile and tab.evaluate("page.data.rows[0].val") is None
+        assert tab.evaluate("page.data.families[0].rows[0].name") == hostile and tab.evaluate("page.data.families[0].rows[0].val") is None
 
 
 def test_data_are_json_that_ends_no_script():
     text = page._json({"a": [np.float64("nan"), np.int64(3), math.inf, .5], "b": "</script><!--"})
-    assert text == '{"a": [null, 3, null, 0.5], "b": "\\u003c/script>\\u003c!--"}'
+    assert text == '{"a":[null,3,null,0.5],"b":"\\u003c/script>\\u003c!--"}'
 
 
 def test_listed_features_and_a_deep_net(chromium, tmp_path):

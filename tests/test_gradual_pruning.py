@@ -266,4 +266,4 @@ except ValueError as error:
 """
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=script_environment(), capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
-    assert "--experiment_id=9045: training.pruning=unstructured needs a package that is not there: pip install tensorflow-" in said.stdout
+    assert "--experiment_id=9045: training.pruning=unstructured needs the package tensorflow-model-" in said.stdout

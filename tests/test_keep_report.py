@@ -40,7 +40,8 @@ def test_the_report_of_trained_runs(trained, tmp_path):
         assert table[chosen].tolist() == pytest.approx([marker[chosen]["accuracy"] for marker in markers])
     assert table[["redundancy", "prunability"]].isna().all(axis=None) and (table.chance == .1).all()
     assert (tmp_path / "supermask_accuracy.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["supermask_accuracy.png", "supermasks.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "supermask_accuracy.png", "supermask_density.png", "supermask_scores.png", "supermasks.csv"]
     assert "supermasks.csv" in out and f"{table.test[1]:.4f}" in out
 
 

@@ -1,11 +1,9 @@
 """A data set of the user's is one new file and one line, as docs/architecture.md says: in a copy of the repository, with its train.py."""
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT, script_environment
+from tests.conftest import ROOT, cli
 from tfprune.training.metrics import read as read_metrics
 
 MINE = '''
@@ -34,8 +32,7 @@ def house(tmp_path):
 
     def run(*arguments, side=20):
         (tmp_path / "data" / "mine.py").write_text(MINE.format(side=side))
-        done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=script_environment(), capture_output=True, text=True)
-        return done.returncode, done.stdout, done.stderr
+        return cli(*arguments, root=tmp_path)
 
     return run, tmp_path
 

@@ -9,7 +9,8 @@ from PIL import Image
 from experiments import REGISTRY
 from tests.conftest import shared
 from tfprune.filters.class_selectivity import class_selectivity, layer_selectivity
-from tfprune.filters.essential import essentiality_of, summarise
+from tfprune.filters.draws import summarise
+from tfprune.filters.essential import essentiality_of
 from tfprune.filters.gates import filters_per_class, gate_filters, l1_density
 from tfprune.filters.members import random_indices
 from tfprune.filters.mis import class_information, mis

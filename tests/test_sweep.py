@@ -14,7 +14,8 @@ from tfprune import override
 from tfprune.run import Run
 from tfprune.sweep import machine
 from tfprune.sweep.display import Display, duration, last_words, summary
-from tfprune.sweep.local import ELSEWHERE, Local
+from tfprune.sweep.engine import ELSEWHERE
+from tfprune.sweep.local import Local
 from tfprune.sweep.tasks import Stage, Task
 from tfprune.training.metrics import read
 

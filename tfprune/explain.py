@@ -63,7 +63,7 @@ def explained(folder):
         name = path.name.removesuffix(SUFFIX)
         written, made = (_table(done[path], kind, path) for kind in ("files", "made_from"))
         state = "done" if standing(path) else "done once, but a file is missing or what it was made from has changed since"
-        lines += [f"  {name}: {state}", *(f"    {line}" for line in _origin(stages.get(name)))]
+        lines += [f"  {name}: {state}", *(f"    {label:<12} {text}" for label, text in origin(stages.get(name)).items())]
         lines += [f"    made from    {', '.join(made)}"] if made else []
         lines += [f"    files        {len(written)}"]
     lines += [f"  {name}: not done" for name in stages if folder / f"{name}{SUFFIX}" not in done]
@@ -86,19 +86,18 @@ def damages(folder):
     return lines
 
 
-def _origin(entry):
-    """Lines of what provenance.json has of a stage."""
+def origin(entry):
+    """{what: text} of what provenance.json has of a stage: its command, when it ran, with which code, versions, machine, data and seed."""
     if not isinstance(entry, dict):
-        return ["provenance.json says nothing of it"]
+        return {"provenance": "provenance.json says nothing of it"}
     code, machine, packages = (entry.get(name) if isinstance(entry.get(name), dict) else {} for name in ("code", "machine", "packages"))
     commit = f"{code.get('commit')}{', with uncommitted changes' if code.get('changed') else ''}" if code else "not from a checkout"
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-    devices = machine.get("devices")
-    return [f"command      {shlex.join(map(str, entry.get('argv') or []))}",
-            f"when         {entry.get('started')} to {entry.get('finished')}",
-            f"code         {commit}", f"versions     Python {entry.get('python')}, {versions}",
-            f"machine      {machine.get('host')}, {machine.get('system')}, {', '.join(map(str, devices or ['no device']))}",
-            f"data         {entry.get('records') or 'as the stages before'}", f"seed         {entry.get('seed')}"]
+    argv, devices = (value if isinstance(value, list) else [] for value in (entry.get("argv"), machine.get("devices")))
+    return {"command": shlex.join(map(str, argv)), "when": f"{entry.get('started')} to {entry.get('finished')}", "code": commit,
+            "versions": f"Python {entry.get('python')}, {versions}",
+            "machine": f"{machine.get('host')}, {machine.get('system')}, {', '.join(map(str, devices or ['no device']))}",
+            "data": str(entry.get("records") or "as the stages before"), "seed": str(entry.get("seed"))}
 
 
 def _object(path, otherwise=None):

@@ -110,7 +110,7 @@ def family(registry, words):
 
 def _unregistered(chosen, patch_size):
     """What a sweep of larger patches lacks: the IDs are of the family for the small ones."""
-    if not patch_size.isdecimal() or int(patch_size) <= LARGE_PATCH:
+    if not patch_size.isdecimal() or len(patch_size) > 9 or int(patch_size) <= LARGE_PATCH:
         return []
     depth, whole = chosen[0].dnn.depth, len(feature_families(chosen[0].dnn.depth, int(patch_size)))
     return [f"patches above {LARGE_PATCH} pixels: of the {whole} VGGs of depth {depth} the {len(chosen)} that have IDs"]
@@ -123,6 +123,6 @@ def resumed(chosen, words):
       UserError: it is no whole number from 0 on.
     """
     text = words.get(RESUME, "0")
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise UserError(f"--resume-model-id={text}: takes a whole number >= 0, how many of the experiments asked for to pass over")
     return chosen[int(text):]

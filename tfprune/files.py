@@ -1,5 +1,10 @@
-"""Files that are either whole or not there: written beside their place, flushed to disk, then renamed."""
+"""Files that are either whole or not there: written beside their place, flushed to disk, then renamed.
+
+What is being written is locked, so that whoever writes into the same folder next can tell it from what a killed process left, and
+removes the latter.
+"""
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,50 +19,77 @@ from tfprune.experiment import UserError
 def atomic(path):
     """A temporary path beside `path`; renamed to it when the block ends well, removed otherwise."""
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part" + path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+    with naming(path), _temporary(path, tempfile.mkstemp, ".part" + path.suffix) as temporary:
+        try:
+            yield str(temporary)
+            sync_folder(temporary)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_folder(path):
     """A temporary folder beside `path`; renamed to it when the block ends well, removed otherwise. One that is there is replaced."""
     path = pathlib.Path(path)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent))
-    before = temporary.with_name(temporary.name + ".before")
+    with naming(path), _temporary(path, tempfile.mkdtemp, ".part") as temporary:
+        before = temporary.with_name(temporary.name + ".before")
+        try:
+            yield temporary
+            for written in temporary.rglob("*"):
+                sync_folder(written)
+            os.chmod(temporary, 0o777 & ~_umask())
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, before)  # nothing can be renamed to a folder with files in it
+            os.rename(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            if before.exists() and not path.exists():
+                os.rename(before, path)
+            for left in (temporary, before):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def naming(path):
+    """An `OSError` from the block says which file it is about: one from a write does not by itself, one about a temporary has its name."""
     try:
-        yield temporary
-        for written in temporary.rglob("*"):
-            sync_folder(written)
-        os.chmod(temporary, 0o777 & ~_umask())
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path, before)  # nothing can be renamed to a folder with files in it
-        os.rename(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        if before.exists() and not path.exists():
-            os.rename(before, path)
-        for left in (temporary, before):
-            shutil.rmtree(left, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.filename is None or pathlib.Path(str(error.filename)).name.startswith(f".{pathlib.Path(path).name[:80]}."):
+            error.filename = str(path)
+        raise
 
 
-def remove_unfinished(folder):
-    """Removes what processes that died in the midst of `atomic` or `atomic_folder` left in a folder and below it; for who has the folder
-    to itself."""
-    for path in list(pathlib.Path(folder).rglob(".*.part*")):
-        if path.is_file() and not path.is_symlink():
-            path.unlink()
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+@contextlib.contextmanager
+def _temporary(path, make, suffix):
+    """A new file or folder beside `path`, as `make` of `tempfile` makes them; locked within the block."""
+    remove_unfinished(path.parent, below=False)
+    while True:
+        made = make(prefix=f".{path.name[:80]}.", suffix=suffix, dir=path.parent)
+        descriptor, temporary = made if isinstance(made, tuple) else (os.open(made, os.O_RDONLY), made)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.exists(temporary):  # else another process has taken it for a leftover, before it was locked
+                yield pathlib.Path(temporary)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def remove_unfinished(folder, below=True):
+    """Removes what processes that died in the midst of `atomic` or `atomic_folder` left in a folder, and `below` it; nothing that one
+    alive is at."""
+    for path in list(getattr(pathlib.Path(folder), "rglob" if below else "glob")(".*.part*")):
+        with contextlib.suppress(OSError):  # another process is at it, or was faster, or it is not ours to remove
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def write(path, content):
@@ -94,9 +126,8 @@ def writable_folder(path, flag):
     """Creates the folder where it is missing; UserError naming the flag where nothing can be written in it."""
     try:
         os.makedirs(path, exist_ok=True)
-        handle, probe = tempfile.mkstemp(prefix=".probe", dir=path)
-        os.close(handle)
-        os.unlink(probe)
+        with tempfile.TemporaryFile(prefix=".probe", dir=path):  # it has no name, so that a killed process leaves nothing
+            pass
     except OSError as error:
         raise UserError(f"{flag}={path}: cannot write there ({error.strerror}); give a folder that you may write to") from None
     return pathlib.Path(path)
@@ -109,7 +140,7 @@ def _umask():
 
 
 def sync_folder(path):
-    """Makes a folder's entries, such as a rename just done, survive a power cut; of a file, its content."""
+    """Makes a folder's entries, such as a rename just done, or a file's content survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,15 +1,21 @@
 """The flags that all scripts share, and how a mistake becomes one line on stderr and exit status 2."""
-import itertools
+import argparse
+import contextlib
+import re
+import signal
 import sys
 
 from absl import flags
 
-from tfprune import family_words, recipe_files, recipe_flags
+from tfprune import family_words, faults, recipe_files, recipe_flags
 from tfprune.experiment import UserError
 from tfprune.overrides import override
 from tfprune.progress import say
 
 FLAGS = flags.FLAGS
+ABSL = {r"^flag (?=--)": "", r"invalid literal for int\(\) with base 10: .*": "expected a whole number",
+        r"could not convert string to float: .*": "expected a number",
+        r"\('Non-boolean argument to boolean flag', .*\)": "expected true or false"}  # what Python says of a flag's value: in words
 
 
 def define(results_dir, data_dir):
@@ -21,7 +27,7 @@ def define(results_dir, data_dir):
                         "its main.py work too, such as --prune-rate=0.3, and override any experiment's settings (docs/recipes.md)")
     flags.DEFINE_string("results_dir", results_dir, "folder of the results")
     flags.DEFINE_string("data_dir", data_dir, "folder of the raw data and of the records made from them")
-    flags.DEFINE_integer("seed", None, "another seed of training; replaces seed=... in the name of the run", lower_bound=0)
+    flags.DEFINE_integer("seed", None, "another seed of training; replaces seed=... in the name of the run", 0, recipe_files.LARGEST_SEED)
     flags.DEFINE_multi_string("set", [], "override of a setting, repeatable: --set hyper.batch_size=64 --set dataset.limit=1000")
     flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original switches on the original's quirks (docs/fidelity.md)")
     flags.DEFINE_bool("streaming", False, "redundancy from all rows without stored activations: --set measure.streaming=true")
@@ -43,8 +49,11 @@ def run(main, registry=None):
     Args:
       main: called with the positional arguments; what it returns is the exit status (None is 0).
       registry: what `--list` prints; scripts without it take no shared flags.
+
+    SIGTERM ends the process with status 143, and what it is writing is removed; a training ends its step and saves first.
     """
-    try:
+    signal.signal(signal.SIGTERM, _leave)
+    with in_one_line():
         if {"--help", "-h", "-help", "--helpfull"} & set(sys.argv[1:]):
             print(sys.modules["__main__"].__doc__.strip() + "\n\nFlags:\n" + _help())
             sys.exit(0)
@@ -52,35 +61,66 @@ def run(main, registry=None):
         if registry is not None and FLAGS.list:
             print("\n".join(registry.table(FLAGS.study)))
             sys.exit(0)
+        _check_folders()
         sys.exit(main(positional))
+
+
+@contextlib.contextmanager
+def in_one_line():
+    """Ends the process where something goes wrong in the block that the user can mend: one line on stderr, exit status 2."""
+    try:
+        yield
     except (UserError, flags.Error) as error:
         fail(error)
     except BrokenPipeError:  # the reader of `--list | head` has gone
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        fail(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        fail(faults.of_system(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if not isinstance(error, MemoryError) and not type(error).__module__.startswith("tensorflow."):
             raise
-        line = _fault(str(error)) or "out of memory"
-        _, ours, mistake = line.partition("UserError: ")
-        fail(mistake if ours else f"{type(error).__name__}: {line}")
+        fail(faults.of_tensorflow(error))
 
 
-def _fault(text):
-    """The line of TensorFlow's message that says what is wrong: the first, but for a graph's errors, which begin with where it was."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    ours = [line for line in lines if "UserError: " in line]  # raised by what TensorFlow called: a damaged record read while training
-    graphs = [line for line, following in itertools.pairwise(lines) if following.startswith("[[{{node ")]
-    return next(iter([*ours, *(graphs if lines[:1] == ["Graph execution error:"] else []), *lines]), "")
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, for scripts of few flags: shows the script's docstring, and says a mistake in one line."""
+
+    def __init__(self, text):
+        super().__init__(description=text, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+
+    def error(self, message):
+        fail(message)
+
+
+def whole_numbers(text):
+    """[number] of a text such as `2,4`; UserError where it holds something else, or 0."""
+    numbers = text.split(",")
+    if not all(number.isdecimal() and len(number) < 10 and int(number) for number in numbers):
+        raise UserError(f"{text}: expected whole numbers from 1, with commas between")
+    return list(map(int, numbers))
+
+
+def _check_folders():
+    """UserError where a folder is no folder's name: an empty one is a variable that is not set, and `~` is the shell's to replace."""
+    for name in ("results_dir", "data_dir"):
+        folder = FLAGS[name].value if name in FLAGS else "."
+        if not folder or folder.startswith("~") or not folder.isprintable():
+            raise UserError(f"--{name}={folder}: expected a folder, such as {FLAGS[name].default} or, in yours, $HOME/{name}")
+
+
+def _leave(*_):
+    raise SystemExit(143)
 
 
 def fail(error):
-    """Prints one line on stderr and exits with status 2."""
-    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    """Prints one line on stderr, without what a terminal would obey, and exits with status 2."""
+    line = " ".join(str(error).split())
+    for words, ours in ABSL.items():
+        line = re.sub(words, ours, line)
+    print("error: " + re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line), file=sys.stderr)
     sys.exit(2)
 
 

@@ -3,12 +3,14 @@
 Those that allenai/hidden-networks has too (--epochs, --learning_rate, --batch_size) stand in tfprune/recipe_words.py; --output_dir and
 --force_train, which are no settings, in prune.py.
 """
+import contextlib
 from dataclasses import dataclass
 
 from tfprune.experiment import UserError
 from tfprune.recipe_words import Word, renamed
 
 STUDY = "network_pruning"
+GIFS = {"weight": "pruned_weights.gif", "unit": "pruned_units.gif"}  # by what is pruned
 DATASETS = {"digits": "mnist", "fashion": "fashion_mnist"}  # the original's name: ours
 DATASET = "digits"  # where none is given
 DIGITS = "--dataset=digits: MNIST, as in the original; the bundled 8x8 digits are experiments 9040-9049"
@@ -38,6 +40,27 @@ WORDS = {
 ALIASES = {}
 # Of these the original makes its run, whatever else it is given.
 ASKING = ("dataset", "batch_size", "num_valid", "epochs", "lr", "l1_reg", "l2_reg", "k_vals", "keep_best")
+
+
+@contextlib.contextmanager
+def as_typed(words, flags=()):
+    """Within the block a mistake in a setting is said of the flag that was typed in its place, and so is what is accepted instead.
+
+    Args:
+      words: {word: value} of the command line.
+      flags: {setting: flag} of flags of a script's own that were typed.
+    """
+    names = {word.setting: name for name, word in WORDS.items() if word.setting} | dict(flags)
+    typed = tuple(setting for setting, name in names.items() if name in words or setting in flags)
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        if not message.startswith(typed):
+            raise
+        for setting, name in names.items():
+            message = message.replace(setting, f"--{name}")
+        raise UserError(message) from None
 
 
 def asked_for(words):
@@ -72,3 +95,12 @@ def _number(text):
         return float(text)
     except ValueError:
         return None  # what it takes is said where settings are read
+
+
+def drawn(run):
+    """Whether what prune.py makes of a pruned run is there, and from after it was last pruned: the GIF of the last kind comes last."""
+    try:
+        gif = run.path / "figures" / run.file("prune", GIFS[run.experiment.measure.prune_by[-1]]).name
+        return gif.stat().st_mtime >= run.marker("prune").stat().st_mtime
+    except FileNotFoundError:
+        return False

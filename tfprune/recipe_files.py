@@ -19,6 +19,7 @@ DEFAULTS = {"arch": "ResNet18", "set": "ImageNet", "optimizer": "sgd", "lr": "0.
 NEEDED = ("conv_type", "bn_type")
 COMMANDS = ("config", "pretrained", "resume", "evaluate")  # not settings of a net: what is done, and with which files
 LARGEST_FILE = 100_000  # bytes
+LARGEST_SEED = 2**31 - 1
 LONGEST_WORD = 40  # characters of a file's name in that of its run
 
 
@@ -37,6 +38,8 @@ def from_file(path, registry, overrides=()):
     """
     if not str(path).isprintable():  # no text either where bytes of it are not UTF-8; it stands in messages, config.json and results.csv
         raise UserError(f"--config={str(path)!r}: a path with characters that cannot be printed; rename the file")
+    if pathlib.Path(path).is_dir():
+        raise UserError(f"--config={path}: is a folder; expected a recipe's file")
     (flags, assignments), parts = split(overrides), pathlib.PurePath(path).parts
     known = next((e for e in registry.values() if e.recipe and parts[-e.recipe.count("/") - 1:] == tuple(e.recipe.split("/"))), None)
     there = pathlib.Path(path).exists()
@@ -106,8 +109,8 @@ def _sorted(content, path):
         if word in COMMANDS:
             raise UserError(f"{path}: {key}: give it on the command line, --{key}={text}")
         if word == "seed":
-            if not text.isdecimal():
-                raise UserError(f"{path}: seed={text}: takes a whole number >= 0")
+            if not text.isdecimal() or int(text) > LARGEST_SEED:
+                raise UserError(f"{path}: seed={text}: takes a whole number from 0 to {LARGEST_SEED}")
             seed = int(text)
         elif word in (*WORDS, *UNUSED):
             words[word] = text

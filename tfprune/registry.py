@@ -4,6 +4,8 @@ import itertools
 
 from tfprune.experiment import UserError
 
+LONGEST = 100  # characters of a range of IDs; Python makes no number of thousands of digits
+
 
 class Registry:
     """A read-only mapping from integer ID to `Experiment`, in the order of the IDs."""
@@ -52,7 +54,7 @@ class Registry:
         ids = []
         for part in str(text).split(","):
             first, dash, last = part.strip().partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            if len(part) > LONGEST or not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
                 raise UserError(f"{flag}={text}: expected IDs and ranges such as 3 or 2-6,9002; known IDs are {self.ranges()}")
             asked = range(int(first), int(last or first) + 1)
             missing = next((i for i in asked if i not in self), None)

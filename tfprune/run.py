@@ -48,9 +48,9 @@ def _standing(path, known):
     if content is None:
         return None
     marker, folder = parsed_json(content, path), os.path.dirname(path)
-    if not isinstance(marker, dict) or not {"settings", "files", "made_from"} <= set(marker):
+    if not isinstance(marker, dict) or not all(isinstance(marker.get(name), dict) for name in ("settings", "result", "files", "made_from")):
         raise UserError(f"{path}: damaged (not a done marker); remove it and run the stage again")
-    complete = all(os.path.exists(os.path.join(folder, name)) for name in marker["files"])
+    complete = all(name in _names(folder, below, known) for below, _, name in (path.rpartition("/") for path in marker["files"]))
     sources = [(os.path.join(folder, name), digest) for name, digest in marker["made_from"].items()]
     return marker if complete and all(_is_as_before(source, digest, known) for source, digest in sources) else None
 
@@ -61,6 +61,18 @@ def _is_as_before(path, digest, known):
     return content is not None and hashlib.sha256(content).hexdigest() == digest and standing(path, known) is not None
 
 
+def _names(folder, below, known):
+    """What there is in a folder `below` another; read once, which is sooner than to ask for each of its files."""
+    key = ("names", folder, below)
+    if key not in known:
+        try:
+            with os.scandir(os.path.join(folder, below)) as entries:
+                known[key] = {entry.name for entry in entries if not entry.is_symlink() or os.path.exists(entry.path)}
+        except (FileNotFoundError, NotADirectoryError):
+            known[key] = set()
+    return known[key]
+
+
 def _content(path, known):
     """The bytes of a file, read once; None where there is none."""
     key = ("content", path)
@@ -68,7 +80,7 @@ def _content(path, known):
         try:
             with open(path, "rb") as file:
                 known[key] = file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name that no file can have
             known[key] = None
     return known[key]
 
@@ -100,8 +112,14 @@ class Run:
 
     def exported(self, kind):
         """Whether that table is there, and from after the run was last measured."""
-        path, marker = self.csv(kind), self.marker(f"get_{kind}")
-        return path.exists() and not (marker.exists() and marker.stat().st_mtime > path.stat().st_mtime)
+        try:
+            written = self.csv(kind).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        try:
+            return self.marker(f"get_{kind}").stat().st_mtime <= written
+        except FileNotFoundError:
+            return True
 
     def marker(self, stage):
         """Path of the stage's done marker."""

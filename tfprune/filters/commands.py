@@ -7,7 +7,8 @@ from tfprune.filters.accuracy import class_figures, side_by_side
 from tfprune.filters.class_selectivity import class_selectivity, layer_selectivity
 from tfprune.filters.curve import accuracy_curve, by_top
 from tfprune.filters.decomposition import decompose_head, head_weights
-from tfprune.filters.essential import as_original, essentiality_of, summarise
+from tfprune.filters.draws import summarise
+from tfprune.filters.essential import as_original, essentiality_of
 from tfprune.filters.features import feature_function
 from tfprune.filters.gate_comparison import compared
 from tfprune.filters.images import batch_size, testing_images, training_images

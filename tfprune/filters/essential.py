@@ -66,18 +66,6 @@ def essentiality_of(features, labels, kernel, bias, index, noises=("replace",), 
     return pd.concat(tables, ignore_index=True)
 
 
-def summarise(table, by=("noise", "where")):
-    """Accuracies of a table of `essentiality`: DataFrame with the columns `by`, and the `mean` and `sd` of the draws (standard deviation
-    with n - 1; NaN of a single one).
-
-    Args:
-      by: columns to keep apart; without "class" the accuracies are those over all images.
-    """
-    sums = table.groupby([*by, "draw"], sort=False)[["correct", "examples"]].sum()
-    accuracies = (sums["correct"] / sums["examples"]).groupby(list(by), sort=False)
-    return accuracies.agg(["mean", "std"]).rename(columns={"std": "sd"}).reset_index()
-
-
 def as_original(tables, noise="replace", draw=0):
     """The original's results_essential_features.json, as a dictionary: of each class the images recognised in one draw.
 

@@ -6,7 +6,8 @@ Three nets' worth of rows for each number of filters: "csg", the filters with a 
 import numpy as np
 
 from tfprune.filters.decomposition import head_weights
-from tfprune.filters.essential import essentiality_of, summarise
+from tfprune.filters.draws import summarise
+from tfprune.filters.essential import essentiality_of
 from tfprune.filters.gates import filters_per_class, gate_filters, l1_density
 from tfprune.filters.images import batch_size, testing_images, training_images
 from tfprune.filters.indices import counts_by_top

@@ -1,5 +1,7 @@
 """What the figures have in common: colours and markers, the axis of widths, legends below the axes that name what is missing."""
+import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
@@ -21,6 +23,11 @@ def panels(count, title, columns=3):
         unused.remove()
     figure.suptitle(title)
     return figure, every[:count]
+
+
+def shades(count):
+    """So many colours from dark to light, for what has an order; they show on white and on black."""
+    return [to_hex(colour) for colour in matplotlib.colormaps["viridis"](np.linspace(.25, .88, count) if count > 1 else [.5])]
 
 
 def width_label(width):

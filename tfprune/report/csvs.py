@@ -56,7 +56,8 @@ def _read(run, kind):
 
 def _normalised(table, run, kind):
     table = table.rename(columns=_COLUMNS[kind])
-    if not set(_KEPT[kind]) <= set(table.columns):
+    numbers = [name for name in _KEPT[kind] if name not in ("set", "layer", "kind")]
+    if not set(_KEPT[kind]) <= set(table.columns) or not all(map(pd.api.types.is_numeric_dtype, table[numbers].dtypes)):
         raise _damaged(run.csv(kind), kind)
     return table[_KEPT[kind]].assign(layer=table.layer.astype(str), set=table["set"].replace("validation", "test"))
 

@@ -2,11 +2,12 @@
 
 There is a table and a figure of each command that any of the runs has finished (docs/decomposing.md says how to run them).
 """
+import numpy as np
 import pandas as pd
 
 from tfprune import files
-from tfprune.filters.costs import head_costs
-from tfprune.filters.essential import summarise
+from tfprune.filters.draws import summarise
+from tfprune.filters.information import pair_measures
 from tfprune.report import filter_figures as figures
 from tfprune.report.figures import save
 from tfprune.report.filter_results import of_runs, together
@@ -15,8 +16,8 @@ PERCENT = ("accuracy_all", "accuracy_k", "accuracy_trained")
 PRINTED = ["run", *PERCENT, "head_parameters", "dense_parameters", "overlap", "off_diagonal", "off_diagonal_random", "density", "mis"]
 
 
-def report(runs, folder):
-    """Writes the tables and figures of the runs, prints the summary, and returns the paths.
+def report(runs, folder, form="png"):
+    """Writes the tables and figures, of a form, of the runs, prints the summary, and returns the paths.
 
     Raises:
       UserError: there is nothing of any run.
@@ -40,9 +41,9 @@ def report(runs, folder):
     for name, table in tables.items():
         files.write(folder / f"{name}.csv", table.to_csv(index=False))
     for name, figure in drawn.items():
-        save(figure, folder / f"{name}.png")
+        save(figure, folder / f"{name}.{form}")
     print(as_text(tables["decomposing"]))
-    return [folder / f"{name}.csv" for name in tables] + [folder / f"{name}.png" for name in drawn]
+    return [folder / f"{name}.csv" for name in tables] + [folder / f"{name}.{form}" for name in drawn]
 
 
 def summary(found):
@@ -71,13 +72,20 @@ def essentiality(found):
 
 
 def overlap(found):
-    """How many filters each two classes share: experiment_id, run, class, other, shared; where both are the same, how many it has."""
-    rows = []
+    """What each two classes' filters have in common: experiment_id, run, class, other, shared (how many; where both are the same, how many
+    it has), mutual_information (of the two sets, nats; where both are the same, the set's entropy) and jaccard (index of overlap).
+    """
+    every = []
     for results in found:
-        shared = figures.shared_filters(results.filters())
-        rows += [(results.run.experiment.id, results.label, number, other, shared[number, other])
-                 for number in range(len(shared)) for other in range(len(shared))]
-    return pd.DataFrame(rows, columns=["experiment_id", "run", "class", "other", "shared"])
+        members = results.members()
+        sizes, numbers = members.sum(axis=1), np.arange(len(members))
+        pairs = pair_measures(members.astype(float) @ members.T.astype(float), sizes[:, None], sizes, members.shape[1])
+        first, second = (each.ravel() for each in np.meshgrid(numbers, numbers, indexing="ij"))
+        every.append(pd.DataFrame({
+            "experiment_id": results.run.experiment.id, "run": results.label, "class": first, "other": second,
+            "shared": pairs["overlap"].astype(int).ravel(), "mutual_information": pairs["mutual_information"].ravel(),
+            "jaccard": pairs["jaccard"].ravel()}))
+    return pd.concat(every, ignore_index=True)
 
 
 def as_text(table):
@@ -109,6 +117,7 @@ def _accuracies(results):
 
 
 def _costs(results):
+    from tfprune.filters.costs import head_costs
     from tfprune.models import build_model
 
     top, index = results.run.experiment.dnn.top, results.filters()

@@ -1,8 +1,8 @@
-// The page of the study of feature amounts: accuracy over the three parameters, and the features of every layer of the net pointed at.
+// Families of VGGs: accuracy over the three parameters, and the features of every layer of the net pointed at.
 "use strict";
-{
-  const {rows, layers, plain, plainName, best, worst, measures} = page.data;
+for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of page.data.families) {
   const NARROW = 500;  // pixels
+  const element = name => document.getElementById(prefix + name);
   const tallest = 1.12 * Math.max(...plain, ...rows.flatMap(row => row.features));
   const whole = new Intl.NumberFormat("en"), short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3});
   const percent = value => value === null ? "not measured" : `${value.toFixed(2)}\u00a0%`;
@@ -31,7 +31,7 @@
   }
 
   function space() {
-    const narrow = document.getElementById("space").clientWidth < NARROW;
+    const narrow = element("space").clientWidth < NARROW;
     const size = (rows.length > 60 ? 5 : 7) - narrow, far = narrow ? 1.2 : 1;  // nearer, the titles of the axes would be cut
     const named = {mode: "markers+text", texttemplate: `  ${plainName}`, textposition: "middle right"};
     const traces = [points("family", {size}), {...points("plain", {size: size + 3, symbol: "diamond"}), ...named},
@@ -63,14 +63,14 @@
   function heading(name, prefix, row) {
     const title = document.createElement("strong");
     title.textContent = `${prefix}ID ${row.experiment_id}: ${place(row)}`;
-    document.getElementById(`${name}-heading`).replaceChildren(title, `\ntest ${percent(row.test)}, ` +
+    element(`${name}-heading`).replaceChildren(title, `\ntest ${percent(row.test)}, ` +
       `${whole.format(row.trainable)} parameters, ${short.format(row.macs)} multiply-adds`);
   }
 
-  const chart = page.chart("space", space, ["toImage", "zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
-  const beside = page.chart("profile", profile(() => pointed));
-  page.chart("best", profile(() => best));
-  page.chart("worst", profile(() => worst));
+  const chart = page.chart(`${prefix}space`, space, ["toImage", "zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
+  const beside = page.chart(`${prefix}profile`, profile(() => pointed));
+  page.chart(`${prefix}best`, profile(() => best));
+  page.chart(`${prefix}worst`, profile(() => worst));
   heading("profile", "", rows[pointed]);
   heading("best", "Best: ", rows[best]);
   heading("worst", "Worst: ", rows[worst]);
@@ -83,8 +83,8 @@
   chart.element.on("plotly_hover", point);
   chart.element.on("plotly_click", point);  // a tap
 
-  const choice = document.getElementById("measure");
-  for (const input of choice.elements.measure) {
+  const choice = element("measure");
+  for (const input of choice.elements[`${prefix}measure`]) {
     input.disabled = rows.every(row => row[input.value] === null);
     input.checked = input.value === measure;
   }

@@ -17,16 +17,16 @@ from tfprune.report.together import common
 BEST, WORST, PLAIN = COLOURS[0], COLOURS[1], COLOURS[6]
 
 
-def report(runs, folder):
-    """Writes `feature_amounts.csv`, `.png` and, where plotly is installed, `.html`; prints a summary, and returns the paths.
+def report(runs, folder, form="png"):
+    """Writes `feature_amounts.csv`, the figure of a form and, where plotly is installed, `.html`; prints a summary, and returns the paths.
 
     Raises:
       UserError: a run is not trained, or they are not of one depth and data set.
     """
-    common(runs, "VGGs of one depth on one data set", _title)
+    common(runs, "VGGs of one depth on one data set", family_of)
     table, plain = tidy(runs), plain_profile(runs[0].experiment)
     folder = files.writable_folder(folder, "--out")
-    paths = [folder / f"feature_amounts.{suffix}" for suffix in ("csv", "png", "html")]
+    paths = [folder / f"feature_amounts.{suffix}" for suffix in ("csv", form, "html")]
     files.write(paths[0], table.assign(features=[" ".join(map(str, features)) for features in table.features]).to_csv(index=False))
     save(figure(table, plain), paths[1])
     try:
@@ -50,11 +50,14 @@ def tidy(runs):
     Raises:
       UserError: a run is not trained.
     """
-    table = pd.DataFrame([_read(run) for run in runs])
-    table = table.sort_values(["experiment_id", "name"], ignore_index=True)
-    first = runs[0].experiment
+    return table_of([of_run(run) for run in runs], runs[0].experiment)
+
+
+def table_of(rows, first):
+    """The tidy table of rows as of `of_run`; `first` is an `Experiment` of them, which are all of one depth and data set."""
+    table = pd.DataFrame(rows).sort_values(["experiment_id", "name"], ignore_index=True)
     judge = first.training.validate_on if table[first.training.validate_on].notna().any() else "train"  # where there are no others
-    table.attrs |= {"title": _title(first), "plain": f"plain VGG{first.dnn.depth}", "judge": feature_page.SETS[judge].lower()}
+    table.attrs |= {"title": family_of(first), "plain": f"plain VGG{first.dnn.depth}", "judge": feature_page.SETS[judge].lower()}
     return table
 
 
@@ -90,12 +93,12 @@ def summary(table):
     return heading + chosen[columns].to_string(index=False, float_format="{:.4g}".format)
 
 
-def _title(experiment):
+def family_of(experiment):
     return f"VGG{experiment.dnn.depth} on {experiment.dataset.name}"
 
 
-def _read(run):
-    """The row of a run; UserError where it is not trained, or its done marker is damaged."""
+def of_run(run):
+    """The row of a run, as of `tidy`; UserError where it is not trained, or its done marker is damaged."""
     marker = run.require("train", "the report")
     try:
         return _row(run, marker["result"])

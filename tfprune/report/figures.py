@@ -17,9 +17,10 @@ KEPT = 80  # % of answers with which a net counts as working (tfprune/units/grow
 
 
 def save(figure, path, dpi=150):
-    """Writes a figure as a PNG file, atomically."""
+    """Writes a figure as a PNG or PDF file, as its path ends, atomically; the same figure is the same bytes."""
+    form = str(path).rpartition(".")[2]
     with files.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
+        figure.savefig(temporary, format=form, dpi=dpi, metadata={"CreationDate": None} if form == "pdf" else None)
 
 
 def accuracy(table, title=""):

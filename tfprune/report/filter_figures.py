@@ -30,9 +30,7 @@ def matrices(found):
     every = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, results in zip(every, found, strict=True):
         shares, members = results.counts(), results.members()
-        values = members.astype(float) if shares is None else shares
-        best = np.where(values.any(axis=0), values.argmax(axis=0), len(values))
-        order = np.lexsort((-values.max(axis=0), best))
+        order = in_blocks(members.astype(float) if shares is None else shares)
         if shares is None:
             axes.imshow(members[:, order], aspect="auto", cmap="Greys", vmin=0, vmax=2, interpolation="nearest")
         else:
@@ -47,6 +45,12 @@ def matrices(found):
         _named(axes.set_xticks, order, FEW_FILTERS, rotation=90, fontsize=6)
         _named(axes.set_yticks, range(len(members)), FEW_CLASSES)
     return figure
+
+
+def in_blocks(values):
+    """The order of filters, columns of `values` [classes, filters], by the class that each serves most, and how much; useless ones last."""
+    best = np.where(values.any(axis=0), values.argmax(axis=0), len(values))
+    return np.lexsort((-values.max(axis=0), best))
 
 
 def curves(table):

@@ -1,13 +1,15 @@
 """What decompose.py has left in runs, as tidy tables. Every table begins with `experiment_id` and `run`, the label of a run in figures."""
 import dataclasses
-import glob
+import os
 import pathlib
+import re
 
 import numpy as np
 import pandas as pd
 
 from tfprune.experiment import UserError
 from tfprune.files import read_json
+from tfprune.report.measured import label, measured_with, variants
 from tfprune.run import OF_FILTERS, Run, standing
 
 STAGES = ("train", *OF_FILTERS)
@@ -15,12 +17,15 @@ STAGES = ("train", *OF_FILTERS)
 
 @dataclasses.dataclass
 class Results:
-    """What there is of one run: its `Run`, its label, the content of each finished command's JSON, and the training's result or None."""
+    """What there is of one run: its `Run`, its label, the content of each finished command's JSON, the training's result or None, and where
+    these JSONs are.
+    """
 
     run: Run
     label: str
     commands: dict
     trained: dict | None
+    paths: dict = dataclasses.field(default_factory=dict)
 
     def rows(self, command):
         """The rows of a command as a table with the first columns; empty where it was not run."""
@@ -61,7 +66,8 @@ def of_runs(runs):
     Raises:
       UserError: none has any; says what to run.
     """
-    found = [_read(member, suffix) for run in runs for member, suffix in [(run, ""), *_given(run)]]
+    known = {}
+    found = [_read(member, suffix) for run in runs for member, suffix in [(run, ""), *_given(run, known)]]
     there = [results for results in found if results.commands or results.trained]
     if not there:
         flag, commands = runs[0].experiment.flag, ", ".join(OF_FILTERS)
@@ -70,16 +76,35 @@ def of_runs(runs):
     return there
 
 
+def every(run, known=None):
+    """The `Results` of a run, and of what it was given (`decompose.py -w`, `-i`): for each set of `measure.` settings that any command was
+    run with, one. Nothing where no command was run. `known` is a dictionary that several calls may share, so that no folder is read twice.
+
+    Raises:
+      UserError: a file is damaged.
+    """
+    found, name = {}, label(run)
+    name += "" if " k=" in name or " csg" in name else _top(run.experiment)  # of other studies' nets
+    for member, suffix in [(run, ""), *_given(run, {} if known is None else known)]:
+        for command, fields in OF_FILTERS.items():
+            for measured in variants(member, command):
+                words = name + suffix + measured_with(measured.experiment.measure, fields)
+                results = found.setdefault(words, Results(member, words, {}, None))
+                results.paths[command] = measured.file(command, f"{command}.json")
+                results.commands[command] = read_json(results.paths[command])
+    return list(found.values())
+
+
 def together(found, command):
     """The rows of a command of all runs, below each other."""
     tables = [table for table in (results.rows(command) for results in found) if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _given(run):
+def _given(run, known):
     """(run, what it was given) for each run of the same experiment whose weights or filters are those of files."""
-    for path in sorted(run.path.parent.glob(glob.escape(run.path.name) + "+" + "[0-9a-f]" * 8)):
-        member = Run(dataclasses.replace(run.experiment, name=path.name), run.results_dir)
+    for name in _tagged(run.path.parent, known).get(run.path.name, ()):
+        member = Run(dataclasses.replace(run.experiment, name=name), run.results_dir)
         markers = [marker for marker in (standing(member.marker(stage)) for stage in OF_FILTERS) if marker]
         given = next((marker["result"]["from"] for marker in markers if marker["settings"]["trained_hash"] == run.experiment.trained_hash()
                       and set(marker["result"]["from"]) <= {"-w", "-i"}), {})
@@ -87,9 +112,24 @@ def _given(run):
             yield member, "".join(f" {flag} {pathlib.PurePath(file['path']).name}" for flag, file in sorted(given.items(), reverse=True))
 
 
+def _tagged(folder, known):
+    """{name: the names in a folder that are this one and `+<hash8>`, in order}."""
+    if folder not in known:
+        known[folder] = {}
+        for name in sorted(os.listdir(folder) if folder.is_dir() else []):
+            if re.fullmatch(r"\+[0-9a-f]{8}", name[-9:]):
+                known[folder].setdefault(name[:-9], []).append(name)
+    return known[folder]
+
+
 def _read(run, suffix):
     experiment = run.experiment
-    top = "csg" if experiment.training.trainer == "csg" else f"k={experiment.dnn.top:g}" if experiment.dnn.top else "all"
     done = {stage: run.done(stage) for stage in STAGES}
     commands = {command: read_json(run.file(command, f"{command}.json")) for command in OF_FILTERS if done[command]}
-    return Results(run, f"ID{experiment.id} {experiment.dnn.name} {top}{suffix}", commands, done["train"] and done["train"]["result"])
+    words = f"ID{experiment.id} {experiment.dnn.name}{_top(experiment)}{suffix}"
+    return Results(run, words, commands, done["train"] and done["train"]["result"])
+
+
+def _top(experiment):
+    """The word for a net's class head, after a space."""
+    return " csg" if experiment.training.trainer == "csg" else f" k={experiment.dnn.top:g}" if experiment.dnn.top else " all"

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tfprune import files
 from tfprune.datasets import classes
+from tfprune.pruning_words import GIFS
 from tfprune.report import pruning_curves, pruning_frames, shrunk
 from tfprune.report import pruning_figures as figures
 from tfprune.report.figures import save
@@ -14,7 +15,6 @@ from tfprune.report.pruning_results import read_histograms, read_table
 from tfprune.report.together import common, curve_labels
 
 HISTOGRAMS = {"weight": "pruned_weights_l1_k=", "unit": "pruned_units_l2_k="}  # the original's names, to which the sparsity is added
-GIFS = {"weight": "pruned_weights.gif", "unit": "pruned_units.gif"}
 
 
 def run_figures(run):
@@ -46,11 +46,11 @@ def run_figures(run):
     return list(paths.values())
 
 
-def report(runs, folder):
+def report(runs, folder, form="png"):
     """Writes the tables and figures of the runs, prints the accuracies, and returns the paths.
 
-    Of what prune.py measured `pruning.csv` is tidy, `pruning.md` has accuracies by sparsity, and `pruning_accuracy.png` a curve for all
-    seeds of what else differs; of what shrink.py made there are `shrink.csv` and `shrink.png`.
+    Of what prune.py measured `pruning.csv` is tidy, `pruning.md` has accuracies by sparsity, and `pruning_accuracy.<form>` a curve for all
+    seeds of what else differs; of what shrink.py made there are `shrink.csv` and `shrink.<form>`.
 
     Raises:
       UserError: a run has neither, or the runs have different numbers of classes and cannot share an axis.
@@ -64,11 +64,11 @@ def report(runs, folder):
     if pruned:
         table = tidy(pruned)
         written |= {"pruning.csv": table.to_csv(index=False), "pruning.md": pruning_curves.as_markdown(table)}
-        drawn["pruning_accuracy.png"] = pruning_curves.accuracies(table)
+        drawn[f"pruning_accuracy.{form}"] = pruning_curves.accuracies(table)
         print(pruning_curves.as_text(table))
     if small:
         sizes = shrunk.tidy(small, _labels([run.experiment for run in small]))
-        written["shrink.csv"], drawn["shrink.png"] = sizes.to_csv(index=False), shrunk.before_and_after(sizes)
+        written["shrink.csv"], drawn[f"shrink.{form}"] = sizes.to_csv(index=False), shrunk.before_and_after(sizes)
     folder = files.writable_folder(folder, "--out")
     for name, text in written.items():
         files.write(folder / name, text)

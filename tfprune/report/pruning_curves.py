@@ -18,9 +18,7 @@ def accuracies(table):
       table: of `tfprune.report.pruning.tidy`.
     """
     kinds = [by for by in TITLES if by in set(table.by)]
-    left = (100 * (1 - table.sparsity)).round(9)
-    least = left[left > 0].min() / 2 if (left > 0).any() else 1.0
-    table = table.assign(place=np.maximum(left, least))
+    table, least = placed(table)
     figure, every = panels(len(kinds), table.attrs.get("title", ""))
     curves = list(dict.fromkeys(table.curve))
     for axes, by in zip(every, kinds, strict=True):
@@ -34,9 +32,21 @@ def accuracies(table):
             axes.axhline(chance, linestyle="--", color="grey", linewidth=1, label=f"guessing ({chance:.2g} %)")
         title, words = TITLES[by]
         axes.set(title=title, xlabel=words, ylabel="test accuracy [%]", ylim=(0, 103))
-        _axis_of_shares(axes, table.place, least if (left <= 0).any() else None)
+        _axis_of_shares(axes, table.place, least)
         legend_below(axes)
     return figure
+
+
+def placed(table):
+    """(the table with `place`, the share that is left in percent, for a logarithmic axis; the place of nothing left, None without any)."""
+    left = (100 * (1 - table.sparsity)).round(9)
+    least = left[left > 0].min() / 2 if (left > 0).any() else 1.0
+    return table.assign(place=np.maximum(left, least)), least if (left <= 0).any() else None
+
+
+def ticks_of(places, nothing):
+    """The shares, in percent, that have a tick; without those that would touch the place of `nothing`."""
+    return [tick for tick in TICKS if tick > 1.2 * (nothing or 0) and tick >= places.min()]
 
 
 def as_text(table):
@@ -63,7 +73,7 @@ def _axis_of_shares(axes, places, nothing):
     """A logarithmic axis from all to little; `nothing` is the place of 0, where it is on it."""
     axes.set_xscale("log")
     axes.set_xlim(115, places.min() / 1.15)
-    ticks = [tick for tick in TICKS if tick > 1.2 * (nothing or 0) and tick >= places.min()]
+    ticks = ticks_of(places, nothing)
     axes.set_xticks([*ticks, nothing] if nothing else ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value == nothing else f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())

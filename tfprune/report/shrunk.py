@@ -47,7 +47,7 @@ def before_and_after(table):
         values = scale * table.pivot_table(index="curve", columns="net", values=column, aggfunc="mean").loc[curves, [BEFORE, AFTER]]
         axes.barh(places - 0.2, values[BEFORE], 0.36, color=COLOURS[0], label="before")
         bars = axes.barh(places + 0.2, values[AFTER], 0.36, color=COLOURS[1], label="after")
-        axes.bar_label(bars, [_change(*pair, column) for pair in values.to_numpy()], padding=3, fontsize="small")
+        axes.bar_label(bars, [change(*pair, column) for pair in values.to_numpy()], padding=3, fontsize="small")
         axes.set_yticks(places, curves, fontsize="small")
         axes.set(title=title, xlabel=words, ylim=(len(curves) - 0.4, -0.6))
         axes.margins(x=0.2)
@@ -57,5 +57,6 @@ def before_and_after(table):
     return figure
 
 
-def _change(before, after, column):
+def change(before, after, column):
+    """How a quantity changed, in words: what is left of it in percent; of an accuracy from 0 to 1 the points it gained or lost."""
     return f"{after - before:+.2f} points" if column == "accuracy" else f"{100 * after / before:.0f} %"

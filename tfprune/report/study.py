@@ -2,17 +2,11 @@
 import functools
 import pathlib
 
-import numpy as np
 import pandas as pd
 
-from tfprune import pickles
-from tfprune.experiment import UserError
 from tfprune.overrides import override
-from tfprune.report import comparisons, csvs, selection, tables
+from tfprune.report import comparisons, selection, tables, unit_tables
 from tfprune.run import Run
-from tfprune.units.fidelity import is_original
-
-BINS = 50  # of |r|
 
 
 class Study:
@@ -40,7 +34,7 @@ class Study:
 
         `kind` is one of KINDS (tfprune/settings.py). With the study's fidelity "original", the maximum over crosses.
         """
-        return self._table(comparison, functools.partial(self._agreements, kind))
+        return self._table(comparison, lambda run, label, curve, counts: unit_tables.agreements(run, label, curve, [kind], counts))
 
     def parameters(self, comparison):
         """Quantity "parameters": how many trainable ones each net has. Needs no results; loads TensorFlow."""
@@ -52,12 +46,8 @@ class Study:
             run, label, curve, [("parameters", None, None, None, count(run.experiment))]))
 
     def correlations(self, comparison, cross=0):
-        """How |r| between a layer's units is distributed on the test set.
-
-        Quantity "density": of |r| in each of 50 bins, `amount` being the middle of the bin; quantity "mean": of |r|. Pairs of different
-        units, each once; pairs with a constant unit, whose correlation is not defined, are left out.
-        """
-        return self._table(comparison, functools.partial(self._correlations, cross))
+        """How |r| between a layer's units is distributed on the test set (`unit_tables.correlations`)."""
+        return self._table(comparison, lambda run, label, curve, counts: unit_tables.correlations(run, label, curve, cross, counts))
 
     @functools.cached_property
     def selection(self):
@@ -88,35 +78,3 @@ class Study:
                 run = Run(override(self.registry[experiment_id], seed=seed, fidelity=self.fidelity), self.results_dir)
                 if number == 0 or any(run.exported(kind) for kind in ("redundancy", "robustness")):
                     yield run, (seed, experiment_id) not in curve.not_selected
-
-    def _agreements(self, kind, run, label, curve, counts):
-        columns = ("quantity", "set", "layer", "cross", "amount", "value")
-        if not counts or not run.exported("robustness"):
-            return tables.with_run(run, label, curve, [("agreement", "test", str(curve.layer), None, np.nan, np.nan)], columns)
-        found = csvs.robustness(run)
-        found = found[(found["set"] == "test") & (found.layer == str(curve.layer)) & (found.kind == kind)]
-        if is_original(self.fidelity):
-            found = found.groupby("amount", as_index=False).agreement.max().assign(cross="max")
-        rows = [("agreement", "test", str(curve.layer), row.cross, row.amount, row.agreement) for row in found.itertuples()]
-        return tables.with_run(run, label, curve, rows, columns)
-
-    def _correlations(self, cross, run, label, curve, counts):
-        path, rows = run.file("get_redundancy", f"corr_test{cross}.pkl"), [("mean", np.nan, np.nan)]
-        if counts and path.exists():
-            matrix = _layer(pickles.load(path), curve.layer, path)
-            values = matrix[np.triu_indices_from(matrix, 1)]
-            values = values[np.isfinite(values)]
-            density, edges = np.histogram(values, BINS, (0, 1), density=True)
-            rows = [("mean", np.nan, values.mean()), *(("density", (low + high) / 2, value)
-                                                       for low, high, value in zip(edges[:-1], edges[1:], density, strict=True))]
-        rows = [(quantity, "test", str(curve.layer), cross, amount, value) for quantity, amount, value in rows]
-        return tables.with_run(run, label, curve, rows, ("quantity", "set", "layer", "cross", "amount", "value"))
-
-
-def _layer(matrices, layer, path):
-    """The absolute correlations of one layer; UserError where the pickle has no such matrix."""
-    try:
-        matrix = np.abs(np.asarray(matrices[layer], float))
-        return matrix.reshape(len(matrix), len(matrix))
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise UserError(f"{path}: has no correlations of layer {layer}; run get_redundancy.py --overwrite") from None

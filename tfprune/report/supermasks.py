@@ -7,7 +7,7 @@ import pandas as pd
 
 from tfprune import files
 from tfprune.datasets import classes
-from tfprune.report import csvs
+from tfprune.report import csvs, mask_figures, scores
 from tfprune.report.axes import COLOURS, MARKERS, legend_below, panels
 from tfprune.report.figures import save
 from tfprune.report.together import common, curve_labels
@@ -17,8 +17,8 @@ SETS = {"train": "Training", "test": "Test"}
 UNITS = {"redundancy": "Redundant: 95 % of the variance is in the others", "prunability": "Prunable: 80 % of answers stay without them"}
 
 
-def report(runs, folder):
-    """Writes `supermasks.csv` and the figures of the runs, prints a summary, and returns the paths.
+def report(runs, folder, form="png"):
+    """Writes `supermasks.csv` and the figures, of a form, of the runs, prints a summary, and returns the paths.
 
     Raises:
       UserError: a run is not trained, or they have different numbers of classes and cannot share an axis.
@@ -29,13 +29,29 @@ def report(runs, folder):
     table = tidy(runs)
     folder = files.writable_folder(folder, "--out")
     files.write(folder / "supermasks.csv", table.to_csv(index=False))
-    save(accuracy(table), folder / "supermask_accuracy.png")
-    paths = [folder / "supermasks.csv", folder / "supermask_accuracy.png"]
+    drawn = {"accuracy": accuracy(table)}
     if table[list(UNITS)].notna().to_numpy().any():
-        save(units(table), folder / "supermask_units.png")
-        paths.append(folder / "supermask_units.png")
+        drawn["units"] = units(table)
+    drawn |= layer_figures(runs, table.attrs["title"])
+    paths = [folder / "supermasks.csv", *(folder / f"supermask_{name}.{form}" for name in drawn)]
+    for path, figure in zip(paths[1:], drawn.values(), strict=True):
+        save(figure, path)
     print(summary(table))
     return paths
+
+
+def layer_figures(runs, title):
+    """{name: figure} of what single layers of the runs with masks keep, and of their scores where training changed some."""
+    masked, figures = [run for run in runs if is_masked(run)], {}
+    labels = dict(zip(runs, curve_labels([run.experiment for run in runs], "hyper.keep"), strict=True))
+    if masked:
+        table = pd.concat([of_layers(run, labels[run], layers_of(run)) for run in masked], ignore_index=True)
+        table.attrs["title"] = title
+        figures["density"] = mask_figures.densities(table)
+    scored = [run for run in masked if scores.has_scores(run.experiment) and scores.checkpoints(run)]
+    if scored:
+        figures["scores"] = mask_figures.scores(scores.tidy(scored, [labels[run] for run in scored]))
+    return figures
 
 
 def tidy(runs):
@@ -47,9 +63,48 @@ def tidy(runs):
     not exported).
     """
     labels = curve_labels([run.experiment for run in runs], "hyper.keep")
-    table = pd.DataFrame([_row(run, label) for run, label in zip(runs, labels, strict=True)])
+    table = pd.concat([of_run(run, label, layers_of(run)) for run, label in zip(runs, labels, strict=True)], ignore_index=True)
     table.attrs["title"] = ", ".join(sorted({f"{run.experiment.dnn.name} on {run.experiment.dataset.name}" for run in runs}))
+    return ordered(table)
+
+
+def ordered(table):
+    """A tidy table's rows by curve, keep and seed."""
     return table.sort_values(["curve", "keep", "seed"], kind="stable", ignore_index=True)
+
+
+def layers_of(run):
+    """What each masked layer of a trained net keeps: layer, weights, kept; a net without masks has one row, layer "all".
+
+    It is in the done marker of a net with masks; of one that an earlier version trained it is counted in the net.
+
+    Raises:
+      UserError: the run is not trained, or its net cannot be read.
+    """
+    recorded = run.require("train", "the report")["result"].get("masks")
+    if recorded:
+        return pd.DataFrame([{"layer": layer, **counts} for layer, counts in recorded.items()])
+    from tfprune.masks.density import density_report
+    from tfprune.masks.layers import masked_layers
+    from tfprune.training.checkpoints import trained_model
+
+    model = trained_model(run.experiment, run.results_dir)
+    if masked_layers(model):
+        return density_report(model).iloc[:-1][["layer", "weights", "kept"]]
+    size = sum(weight.shape.num_elements() for weight in model.weights if "kernel" in weight.name)
+    return pd.DataFrame([{"layer": "all", "weights": size, "kept": size}])
+
+
+def of_layers(run, label, layers):
+    """The rows of `layers_of` with the share kept, `density`, and what tells the run apart: experiment_id, curve, keep, seed."""
+    experiment = run.experiment
+    same = {"experiment_id": experiment.id, "curve": label, "keep": experiment.hyper.keep, "seed": experiment.seed}
+    return layers.assign(density=layers.kept / layers.weights, **same)[[*same, *layers, "density"]]
+
+
+def is_masked(run):
+    """Whether the run's net has masks."""
+    return run.experiment.dnn.mask != "none"
 
 
 def accuracy(table):
@@ -84,27 +139,15 @@ def summary(table):
     return table[columns].dropna(axis=1, how="all").to_string(index=False, float_format=lambda value: f"{value:.4f}")
 
 
-def _row(run, label):
-    from tfprune.training.checkpoints import trained_model
-
+def of_run(run, label, layers):
+    """The row of one run in the tidy table, whose curve is `label`; `layers` as of `layers_of`."""
     experiment, result = run.experiment, run.require("train", "the report")["result"]
-    weights, kept = _counts(trained_model(experiment, run.results_dir))
+    weights, kept = int(layers.weights.sum()), int(layers.kept.sum())
     accuracies = {chosen: result.get(chosen, {}).get("accuracy", np.nan) for chosen in ("train", "val", "test")}
-    return {"experiment_id": experiment.id, "name": experiment.name, "curve": label, "seed": experiment.seed, "keep": experiment.hyper.keep,
-            "weights": weights, "kept": kept, "density": kept / weights, "best_epoch": result["best_epoch"], **accuracies,
-            "chance": 1 / classes(experiment.dataset), "redundancy": _redundancy(run), "prunability": _prunability(run)}
-
-
-def _counts(model):
-    """(weights of the masked layers, how many of them the masks keep); all kernels' where no layer is masked."""
-    from tfprune.masks.density import density_report
-    from tfprune.masks.layers import masked_layers
-
-    if not masked_layers(model):
-        size = sum(weight.shape.num_elements() for weight in model.weights if "kernel" in weight.name)
-        return size, size
-    total = density_report(model).iloc[-1]
-    return int(total.weights), int(total.kept)
+    return pd.DataFrame([{
+        "experiment_id": experiment.id, "name": experiment.name, "curve": label, "seed": experiment.seed, "keep": experiment.hyper.keep,
+        "weights": weights, "kept": kept, "density": kept / weights, "best_epoch": result["best_epoch"], **accuracies,
+        "chance": 1 / classes(experiment.dataset), "redundancy": _redundancy(run), "prunability": _prunability(run)}])
 
 
 def _redundancy(run):

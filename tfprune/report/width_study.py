@@ -12,8 +12,8 @@ FIGURES = {"train_accuracy": ("accuracy", "train"), "test_accuracy": ("accuracy"
            "redundancy": ("redundancy", "test")}
 
 
-def report(runs, folder):
-    """Writes the figures and `width_study.csv` of the runs, prints a summary, and returns the paths."""
+def report(runs, folder, form="png"):
+    """Writes the figures, of a form, and `width_study.csv` of the runs, prints a summary, and returns the paths."""
     fidelity = common(runs, "measures under one fidelity", lambda experiment: experiment.measure.fidelity)
     common(runs, "data sets with one number of classes", lambda experiment: classes(experiment.dataset))
     table = tidy(runs)
@@ -21,7 +21,7 @@ def report(runs, folder):
     paths = [folder / "width_study.csv"]
     files.write(paths[0], table[table.quantity != "chance"].to_csv(index=False))
     for name, (quantity, evaluation_set) in _drawn(table).items():
-        paths.append(folder / f"{name}.png")
+        paths.append(folder / f"{name}.{form}")
         figures.save(figures.against_width(table, quantity, evaluation_set, fidelity=fidelity), paths[-1])
     print(summary(table, fidelity))
     return paths

@@ -20,8 +20,12 @@ def gpus():
     return [str(number) for number, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
 
 
+def limits(threads):
+    """The environment variables that hold a process to so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
+
+
 def environment(slot, threads, devices):
     """The environment of the job in a slot: its share of the cores, and one of the devices, in turn, where there are any."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
     device = {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {}
-    return os.environ | limits | device
+    return os.environ | limits(threads) | device

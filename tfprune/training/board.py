@@ -4,7 +4,25 @@ train/{Loss,Acc@1,Acc@5}_avg: averages over the epoch so far, about once a secon
 test/{Loss,Acc@1,Acc@5}_avg on the set that decides which is best; test/lr, the rate that the epoch had; diagnostics/*_val, its minutes;
 of sampled masks pr/<layer> and pr/average, the expected share of weights left out.
 """
+from tfprune.experiment import non_defaults
 from tfprune.keras import tf
+
+ALWAYS = ("batch_size", "learning_rate", "max_num_epochs")  # of `hyper`, also where they are the default
+COMPARED = ("dataset", "dnn", "hyper", "training")  # groups of settings
+
+
+def note_settings(writer, experiment):
+    """Notes for TensorBoard's HParams what a run was trained with, so that runs can be compared: its ID, its seed, the rates and sizes,
+    and every other setting of it that is not the default."""
+    from tensorboard.plugins.hparams import api  # here, for importing it takes a while
+
+    values = {"id": experiment.id, "seed": experiment.seed} | {f"hyper.{name}": getattr(experiment.hyper, name) for name in ALWAYS}
+    for group in COMPARED:
+        values |= {f"{group}.{name}": value for name, value in non_defaults(getattr(experiment, group)).items()}
+    plain = {name: value if isinstance(value, (bool, int, float, str)) else str(value) for name, value in values.items()}
+    with writer.as_default():
+        api.hparams(plain, trial_id=experiment.name)
+    writer.flush()
 
 
 def board_of(experiment, log, trainer):

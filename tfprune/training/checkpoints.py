@@ -44,7 +44,7 @@ class Keeper:
     def restore(self, numbers=None):
         """Restores the first sound one of these checkpoints (default: all, newest first) and says which damaged ones it passed over.
 
-        Returns its number, or None if there is no checkpoint.
+        Returns its number, or None if there is no checkpoint, or only a damaged one of a training that had not begun.
 
         Raises:
           UserError: there are checkpoints, and all are damaged.
@@ -57,7 +57,7 @@ class Keeper:
                 return number
             except DAMAGED:
                 say(f"{path}: damaged checkpoint, passed over")
-        if numbers:
+        if any(numbers) or (numbers and self.kind != "last"):
             raise UserError(f"{self.folder}: every checkpoint is damaged; train.py --overwrite trains again from the start")
         return None
 
@@ -71,7 +71,7 @@ class Keeper:
     def remove_all_but(self, *numbers):
         """Removes the other checkpoints of this kind, and what a killed process left half-written; nothing else in the folder."""
         kept = tuple(f"{self.kind}-{number}." for number in numbers)
-        for path in self.folder.glob(f"{self.kind}-*"):
+        for path in [*self.folder.glob(f"{self.kind}-*"), *self.folder.glob("checkpoint.tmp*")]:
             if path.is_dir() and path.name.endswith("_temp"):
                 shutil.rmtree(path)
             elif path.is_file() and not path.name.startswith(kept):

@@ -12,9 +12,7 @@ from dataclasses import replace
 
 from tfprune import families
 from tfprune.datasets import classes
-from tfprune.models import multiply_adds_of, parameter_count
-from tfprune.models.vgg import features_of
-from tfprune.training import finished, metrics
+from tfprune.training import finished
 
 HEADER = ("", "Filters", "Parameters", "Mean", "Variance", "Skew", "BestVal", "BestValsTrain", "BestEpoch", "LastValPrec", "LastTrainPrec",
           "AllTrain", "AllVal", "ExperimentID", "Name", "Trainable", "MACs", "Test", "BestValTop5", "Stopped", "Seconds")
@@ -31,6 +29,9 @@ def summary(experiment, lines, result):
     """
     if experiment.dnn.name != "VGG":
         return None
+    from tfprune.models import multiply_adds_of, parameter_count  # here: a sweep asks where tables are, and waits for no TensorFlow
+    from tfprune.models.vgg import features_of
+
     features, trained = features_of(experiment), [line for line in lines if line["epoch"]]
     spread = experiment.dnn.scale and not experiment.dnn.features
     best = [line for line in trained if line["epoch"] == result["best_epoch"]]
@@ -49,6 +50,11 @@ def family(experiment):
     return f"{name}+{shared.trained_hash()[:8]}" if "+" in experiment.name else name
 
 
+def table(experiment):
+    """The table that an experiment is in: `<study>/<name>.csv`."""
+    return f"{experiment.study}/{family(experiment)}.csv"
+
+
 def rebuild(results_dir, experiment):
     """Writes `<results_dir>/csv/<study>/<name>.csv`, the table that an experiment is in; returns its path."""
     name = family(experiment)
@@ -58,7 +64,7 @@ def rebuild(results_dir, experiment):
             return None
         return (int(summary["id"]), str(summary["name"])), [*_row(summary), _seconds(marker)]
 
-    return finished.rebuild(results_dir, f"{experiment.study}/{name}.csv", row, _table)
+    return finished.rebuild(results_dir, table(experiment), row, _table)
 
 
 def _table(rows):
@@ -84,6 +90,8 @@ def _row(summary):
 
 def _seconds(marker):
     """What training and evaluation took, without what a killed process lost; not in the marker, which is the same for every training."""
+    from tfprune.training import metrics
+
     return round(sum(line.get("seconds") or 0.0 for line in metrics.read(marker.parent / "metrics.jsonl")), 1)
 
 

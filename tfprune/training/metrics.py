@@ -18,7 +18,7 @@ class MetricsLog:
 
     def append(self, figures):
         """Writes one epoch: a flat dictionary with the key `epoch`, numbers or None."""
-        with open(self.path, "a") as handle:
+        with files.naming(self.path), open(self.path, "a") as handle:
             handle.write(json.dumps(figures) + "\n")
             handle.flush()
             os.fsync(handle.fileno())

@@ -3,6 +3,7 @@ from tfprune.experiment import UserError
 from tfprune.files import read_json, write_json
 from tfprune.masks.initial import SCHEMES
 from tfprune.training.checkpoints import Keeper
+from tfprune.training.stopping import LOST
 from tfprune.training.train import train
 
 
@@ -75,7 +76,8 @@ def finished_with(marker, run, source=None):
         done = f"holds the weights of {before['path']}" if before else "was trained"
         raise UserError(f"{source.title}: {run.path} {done}; --overwrite puts these weights in their place, another --results_dir "
                         "keeps both")
-    return f" with the weights of {before['path']}" if before else ""
+    stopped = str(marker["result"].get("stopped", ""))
+    return (f" with the weights of {before['path']}" if before else "") + (f"; {stopped}" if stopped.startswith(LOST) else "")
 
 
 def _note(run):

@@ -1,4 +1,5 @@
 """Training that runs out of memory: it goes on from its last checkpoint, with half as many examples in the net at once."""
+from tfprune import faults
 from tfprune.experiment import UserError
 from tfprune.keras import tf
 from tfprune.progress import say
@@ -20,14 +21,16 @@ def until_it_fits(trainer, keepers, work):
         try:
             return work()
         except (tf.errors.OpError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if trainer.replicas.count > 1 or not is_out_of_memory(error):  # of several processes none can go back alone
                 raise
         # Past the handler, as an error keeps alive all that was in use where it was raised.
         _go_back(trainer, keepers)
 
 
 def is_out_of_memory(error):
-    """Whether an error says that there is not enough memory."""
+    """Whether an error says that there is not enough memory; that of a full disk has the same type."""
+    if faults.is_disk_full(error):
+        return False
     return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or any(sign in str(error) for sign in SIGNS)
 
 

@@ -1,5 +1,5 @@
 """Settings of a training that prunes, or starts from a pruned net, that do not go together."""
-import importlib.util
+import importlib
 
 
 def of_pruning(experiment):
@@ -41,8 +41,11 @@ def _of_start(training):
 
 def _of_schedule(experiment):
     hyper, training = experiment.hyper, experiment.training
-    if importlib.util.find_spec("tensorflow_model_optimization") is None:
-        return f"training.pruning={training.pruning} needs a package that is not there: pip install tensorflow-model-optimization"
+    try:
+        importlib.import_module("tfprune.training.gradual")
+    except Exception as error:  # whatever a package that does not fit TensorFlow's version fails with
+        return (f"training.pruning={training.pruning} needs the package tensorflow-model-optimization, which cannot be imported "
+                f"({type(error).__name__}: {error}); pip install tensorflow-model-optimization")
     if training.rewind >= 0:
         return f"training.rewind={training.rewind} is of what is left of another experiment's net; training.start_from=ID is needed"
     if training.pruning == "2_of_4":

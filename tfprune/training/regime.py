@@ -1,6 +1,7 @@
 """What is trained in which epoch, and what share of the weights a mask keeps then: the parts of all regimes (`regimes.REGIMES`)."""
 import contextlib
 
+from tfprune.masks.density import density_report
 from tfprune.masks.keeping import KeepOverAll
 from tfprune.masks.layers import masked_layers
 
@@ -95,8 +96,11 @@ class Default:
         return {"density": self.density()} if self.masked else {}
 
     def result(self):
-        """What a finished training's done marker says of the net that is kept, by name."""
-        return {}
+        """What a finished training's done marker says of the net that is kept, by name: how many of a layer's weights its mask keeps."""
+        if not self.masked:
+            return {}
+        report = density_report(self.model).iloc[:-1]
+        return {"masks": {row.layer: {"weights": int(row.weights), "kept": int(row.kept)} for row in report.itertuples()}}
 
     def density(self):
         """The share of all masked layers' weights that their masks keep now; None without masks."""

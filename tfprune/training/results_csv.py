@@ -38,9 +38,14 @@ def summary(experiment, lines, result=None):
             **dict(zip(FIGURES, figures, strict=True))}
 
 
+def table(experiment=None):
+    """The table that an experiment is in, one for all of the study: `hidden_networks/results.csv`."""
+    return f"{STUDY}/results.csv"
+
+
 def rebuild(results_dir, experiment=None):
-    """Writes `<results_dir>/csv/hidden_networks/results.csv`, one table for all experiments of the study; returns its path."""
-    return finished.rebuild(results_dir, f"{STUDY}/results.csv", _row, _table)
+    """Writes `<results_dir>/csv/hidden_networks/results.csv`; returns its path."""
+    return finished.rebuild(results_dir, table(experiment), _row, _table)
 
 
 def _table(rows):

@@ -5,7 +5,8 @@ import signal
 class Termination:
     """While the block runs, SIGTERM only asks to leave, which the work does at its next `leave_if_asked()`.
 
-    Outside the main thread signals are left alone.
+    Where it has come too late for that, the process leaves at the block's end, whose state is saved. Outside the main thread signals are
+    left alone.
 
     Args:
       save: function that saves the state.
@@ -30,6 +31,8 @@ class Termination:
     def _ask(self, *_):
         self._asked = True
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
+        if self._asked and kind is None:
+            raise SystemExit(143)

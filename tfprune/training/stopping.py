@@ -4,6 +4,8 @@ It follows from the state of training alone, so that a resumed run stops where i
 """
 from tfprune.datasets import classes
 
+LOST = "the loss was no number"  # what the reason begins with where a training ended for that
+
 
 def first_sought(trainer):
     """The first epoch whose net may be the best one. The original of `training.evaluate=before` counts the untrained net too."""

@@ -14,13 +14,13 @@ import time
 from tfprune.input import plan, records
 from tfprune.keras import keras
 from tfprune.progress import say
-from tfprune.training.board import board_of
+from tfprune.training.board import board_of, note_settings
 from tfprune.training.checkpoints import Keepers
 from tfprune.training.evaluate import final_figures, in_words
 from tfprune.training.metrics import MetricsLog, read
 from tfprune.training.out_of_memory import until_it_fits
 from tfprune.training.signals import Termination
-from tfprune.training.stopping import first_sought, reason_to_stop
+from tfprune.training.stopping import LOST, first_sought, reason_to_stop
 from tfprune.training.summaries import summary
 from tfprune.training.trainer import Trainer
 
@@ -47,9 +47,12 @@ def train(run, folder, afresh=False, start=None, micro_batch=None):
     elif micro_batch and micro_batch < int(trainer.micro_batch):
         trainer.split_finer(micro_batch)  # it goes on as it began, unless there is less memory now
     _say_micro_batch(trainer, micro_batch)
-    stopped, figures = until_it_fits(trainer, keepers, lambda: _trained(run, trainer, splits, keepers))
+    with trainer.replicas.leading(run.experiment, folder.name, int(trainer.micro_batch)):
+        stopped, figures = until_it_fits(trainer, keepers, lambda: _trained(run, trainer, splits, keepers))
     result = {"best_epoch": int(trainer.best_epoch), "stopped": stopped, "micro_batch": int(trainer.micro_batch), **trainer.regime.result(),
               **figures}
+    if trainer.replicas.count > 1:
+        result |= {"replicas": trainer.replicas.count, "global_batch": trainer.batch}
     result |= summary(run.experiment, read(run.path / "metrics.jsonl"), result)
     _say_result(run.experiment, trainer, result, splits)
     return keepers.tidied(), result
@@ -65,6 +68,8 @@ def remove_traces(run, *keepers):
 
 def _say_micro_batch(trainer, fitting):
     """How many examples are in the net at once, where these are less than a batch; what fits a budget was said when it was found."""
+    if trainer.replicas.count > 1:
+        say(f"{trainer.experiment.label} train: {trainer.replicas.count} processes share each batch of {trainer.batch}")
     if (most := int(trainer.micro_batch)) not in (trainer.batch, fitting):
         say(f"{trainer.experiment.label} train: {most} of a batch's {trainer.batch} examples are in the net at once, gradients are summed")
 
@@ -72,6 +77,7 @@ def _say_micro_batch(trainer, fitting):
 def _trained(run, trainer, splits, keepers):
     """(why training ended, `final_figures` of the kept weights); training goes on from wherever the trainer stands."""
     log = MetricsLog(run, int(trainer.evaluated))
+    note_settings(log.board, run.experiment)
     with Termination(keepers.save_last) as termination:
         stopped = _train_to_the_end(trainer, splits, keepers, log, board_of(run.experiment, log, trainer), termination)
     keepers.best.restore([int(trainer.best_epoch)])
@@ -108,7 +114,7 @@ def _train_to_the_end(trainer, splits, keepers, log, board, termination):
         speed = trainer.train_epoch(keepers.save_last, board.batches, termination.leave_if_asked)
         trained = time.monotonic() - started
         if speed is None:
-            return f"the loss was no number at step {int(trainer.lost_at)} of epoch {int(trainer.epoch) + 1}"
+            return f"{LOST} at step {int(trainer.lost_at)} of epoch {int(trainer.epoch) + 1}"
 
 
 def _figures(trainer, splits):
@@ -132,19 +138,22 @@ def _figures(trainer, splits):
 def _note_best(trainer, figures, best, judge):
     """Keeps the weights where the figure that decides, of the set `judge`, is better than ever; with `training.keep=last` always.
 
-    Nets whose masks are not yet those that are sought, or whose gates are not trained yet (`regimes`), and the untrained one, are only
-    kept for want of others.
+    Never those whose loss is no number: accuracy says nothing of these. Nets whose masks are not yet those that are sought, or whose gates
+    are not trained yet (`regimes`), and the untrained one, are only kept for want of others.
     """
-    if trainer.experiment.hyper.mse or trainer.experiment.training.best == "loss":
-        loss = figures[f"{judge}_loss"]
-        figure = -loss if loss is not None and math.isfinite(loss) else -math.inf
+    loss = figures[f"{judge}_loss"]
+    lost = loss is not None and not math.isfinite(loss)
+    if lost:
+        figure = -math.inf
+    elif trainer.experiment.hyper.mse or trainer.experiment.training.best == "loss":
+        figure = -math.inf if loss is None else -loss
     else:
         figure = figures[f"{judge}_accuracy"] or 0.0
     epoch, keep_last = int(trainer.epoch), trainer.experiment.training.keep == "last"
     first = first_sought(trainer)
     standard = float(trainer.best) if int(trainer.best_epoch) >= first else -math.inf
     better = epoch >= first and figure > standard
-    if better or epoch == 0 or keep_last or not best.numbers():
+    if better or epoch == 0 or (keep_last and not lost) or not best.numbers():
         trainer.best.assign(figure)
         trainer.best_epoch.assign(trainer.epoch)
         best.save(epoch)

@@ -2,6 +2,7 @@
 import math
 import time
 
+from tfprune.experiment import UserError
 from tfprune.input import pipeline, plan
 from tfprune.keras import tf
 from tfprune.models import build_training_model, without_auxiliary
@@ -11,6 +12,7 @@ from tfprune.training.evaluate import Evaluator, build_score
 from tfprune.training.losses import build_loss, decayed_weights
 from tfprune.training.optimizers import build_optimizer, create_slots, decayed_gradients, restart
 from tfprune.training.regimes import regime_of
+from tfprune.training.replicas import EPOCH, UPDATES, here
 from tfprune.training.schedules import Schedule
 
 SAVE_SECONDS = 300  # between saves within an epoch
@@ -20,7 +22,7 @@ class Trainer:
     """The net of an experiment, its optimiser, and where training stands.
 
     `training_model` has all of the net's outputs, those of auxiliary classifiers too; `model` is the part that ends in the logits;
-    `regime` says what is trained in which epoch.
+    `regime` says what is trained in which epoch; `replicas` are the processes that train it together.
 
     Attributes (variables): `epoch` epochs of updates done; `step` updates done in the epoch at hand; `evaluated` evaluations done;
     `best`, `best_epoch` the best figure so far and after how many epochs; `lost_at` the first step whose loss was no number, or -1;
@@ -28,7 +30,7 @@ class Trainer:
     """
 
     def __init__(self, experiment, training_split, micro_batch=None):
-        self.experiment, self.split = experiment, training_split
+        self.experiment, self.split, self.replicas = experiment, training_split, here()
         self.training_model = build_training_model(experiment)
         self.model = without_auxiliary(self.training_model)
         self.regime = regime_of(experiment)(experiment, self.training_model)  # may take layers from training
@@ -44,6 +46,7 @@ class Trainer:
         self.best, self.best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(0, dtype=tf.int64)
         self.lost_at = tf.Variable(-1, dtype=tf.int64)
         self.ragged = experiment.training.last_batch != "drop"  # the last batch of an epoch may be smaller
+        self._check_parts(training_split.epoch_size % self.batch if self.ragged else 0)
         self.updates_per_epoch = plan.updates_per_epoch(training_split, experiment.dataset, experiment.hyper, self.ragged)
         full = plan.steps_per_epoch(training_split.epoch_size, experiment.hyper.batch_size)
         self.schedule = Schedule(experiment, self.updates_per_epoch, len(training_split) / training_split.epoch_size, self.batch, full)
@@ -62,11 +65,24 @@ class Trainer:
                 "evaluated": self.evaluated, "best": self.best, "best_epoch": self.best_epoch, "micro_batch": self.micro_batch,
                 **self.regime.tracked()}
 
+    def state(self):
+        """All variables that decide how training goes on, in an order that is the same in every process."""
+        root = tf.train.Checkpoint(**self.tracked())
+        found = [part for part in tf.train.TrackableView(root).descendants() if isinstance(part, tf.Variable)] + self.optimizer.variables()
+        return list({variable.ref(): variable for variable in found}.values())
+
     def split_finer(self, most):
         """Lets at most so many examples through the net at once; what ran out of memory with more of them is made anew."""
         self._split(most)
         self.lost_at.assign(-1)
         self._count, self._batches, self._updates = 1, None, {}
+
+    def _check_parts(self, left_over):
+        """UserError where a batch, or an epoch's last one of `left_over` examples, does not have one for each process."""
+        least = min(self.batch, left_over or self.batch)
+        if least < self.replicas.count:
+            raise UserError(f"--strategy: {self.replicas.count} processes cannot share a batch of {least}; fewer processes, or another "
+                            "hyper.batch_size, or dataset.limit, are needed")
 
     def _split(self, most):
         check_pieces(self.experiment, most)
@@ -114,6 +130,8 @@ class Trainer:
             self.score.reset()
             if int(self.epoch) == self.regime.masks_from > 0:
                 restart(self.optimizer)
+        self.replicas.tell(EPOCH, int(self.epoch))
+        self.replicas.share(self)
         started = saved = time.monotonic()
         with track(None, total=self.updates_per_epoch, label=f"epoch {int(self.epoch) + 1}") as bar:
             bar.update(done)
@@ -132,13 +150,23 @@ class Trainer:
         self.epoch.assign_add(1)
         return (done - first) * self.batch / (time.monotonic() - started)
 
-    def _update_for_a_second(self, most):
-        """As many updates, up to `most`, as the last ones let expect to take a second; returns how many."""
+    def follow(self, epoch):
+        """Takes the chief's state at the beginning of an epoch, or wherever in it a training goes on."""
+        self.regime.begin(epoch)
+        self.replicas.share(self)
+
+    def advance(self, count):
+        """So many updates of the epoch at hand, from wherever it stands."""
         if self._batches is None:
             settings = (self.experiment.dataset, self.experiment.hyper, self.experiment.seed)
             self._batches = iter(pipeline.training_stream(self.split, *settings, int(self.epoch), int(self.step), self.ragged))
-        count, started = min(self._count, most), time.monotonic()
         rates = self.schedule.rates(int(self.epoch), int(self.step), count)
         self.update(self._batches, tf.constant(rates, tf.float32))
+
+    def _update_for_a_second(self, most):
+        """As many updates, up to `most`, as the last ones let expect to take a second; returns how many."""
+        count, started = min(self._count, most), time.monotonic()
+        self.replicas.tell(UPDATES, count)
+        self.advance(count)
         self._count = max(1, min(2 * self._count, int(count / (time.monotonic() - started + 1e-9))))
         return count
