@@ -42,7 +42,8 @@ demo: install
 	@$(BIN)/python prune.py $(PRUNED)
 	@$(BIN)/python shrink.py --experiment_id=9040 --sparsity=0.25
 	@$(BIN)/python report.py $(PRUNED)
-	@echo "runs: results/laptop    tables: results/csv    figures, and a page for the browser: results/report"
+	@$(BIN)/python report.py --format=html --out=results/report.html
+	@echo "runs: results/laptop    tables: results/csv    figures: results/report    all of it as one page: results/report.html"
 
 notebooks: install
 	@$(BIN)/python notebooks/execute.py

@@ -39,7 +39,7 @@ def main(positional):
         with pruning_words.as_typed(split(FLAGS.set)[0]):
             check(run.experiment)
         check_trainable(run.experiment)
-    with joining.joined(plan, runs) as follows:
+    with joining.joined(plan, runs, FLAGS.force_train) as follows:
         for run in runs if not follows else ():
             prune(run, FLAGS.force_train)
         if follows:

@@ -41,7 +41,7 @@ def main(positional):
         for run in runs:
             evaluate(run, FLAGS.data_dir, **given)
         return
-    with joining.joined(plan, runs) as follows:
+    with joining.joined(plan, runs, FLAGS.overwrite) as follows:
         for run in runs if not follows else ():
             execute(run, FLAGS.data_dir, **given, overwrite=FLAGS.overwrite, dry_run=FLAGS.dry_run, strict=FLAGS.strict,
                     memory_budget_gb=FLAGS.memory_budget_gb)

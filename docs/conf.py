@@ -54,6 +54,8 @@ def add_contents(_, name, source):
 def as_rst(_, what, name, obj, options, lines):
     """A docstring in reStructuredText: `code` as such, indented lines after an empty one as commands, and no other markup."""
     plain = [escaped(line) for line in lines]
+    for number in [number for number, line in enumerate(lines[:-1], 1) if line in ("Returns:", "Yields:")]:
+        plain[number] = re.sub(r"^( *)", r"\1: ", plain[number])  # no type stands before the first colon, which may be that of {key: value}
     for number in range(len(plain) - 1, 0, -1):
         begins = indented(plain[number]) and not plain[number - 1].strip() and not inside(plain, number)
         if begins:

@@ -14,7 +14,7 @@ from tfprune import pickles
 from tfprune.overrides import override
 from tfprune.report import page, scores, supermasks, tables, unit_tables, width_study
 from tfprune.report.chart import embedded, plain
-from tfprune.report.sections import features, width
+from tfprune.report.sections import features, many, width
 from tfprune.report.sections import supermasks as masks
 from tfprune.run import Run
 
@@ -120,6 +120,41 @@ def test_what_was_not_measured_has_no_chart(tmp_path):
     runs[0].csv("robustness").unlink()
     found = charts(width.section(runs))
     assert "width-1-redundancy" in found and not any("prunability" in name or "knockout" in name for name in found)
+
+
+def test_many_curves_are_bundled_and_the_page_stays_small(tmp_path):
+    runs = [Run(REGISTRY[number], tmp_path) for number in range(2747, 2807)]  # MLPs: 50 curves, of which ten have two widths
+    for run in runs:
+        write_random_tables(run, crosses=1)
+        write_random_correlations(run, units=5)
+    runs.append(Run(override(REGISTRY[2747], seed=1), tmp_path))  # another seed is in the same curve
+    write_random_tables(runs[-1], crosses=1)
+    section = width.section(runs)
+    found, table = charts(section), width_study.tidy(runs)
+    for name, quantity in (("accuracy-test", "accuracy"), ("prunability", "prunability"), ("non-redundancy", "non_redundancy")):
+        expected = tables.curves(table, quantity)
+        bundles = [trace for trace in found[f"width-1-{name}"].traces if trace["mode"] == "lines+markers"]
+        assert len(expected) == 50 and {trace["name"] for trace in bundles} >= {"learning_rate=0.1 (10)", "learning_rate as usual (10)"}
+        assert "These are 50 curves, a colour for each learning rate" in found[f"width-1-{name}"].note and len(bundles) == 5
+        drawn = {(text.partition(":")[0], x): y for trace in bundles
+                 for text, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True) if text}
+        assert drawn == pytest.approx({(label, x): 100 * y for label, (widths, means, _) in expected.items()
+                                       for x, y in zip(widths, means, strict=True)})
+    assert sum(len(json.dumps(embedded(chart))) for chart in section.charts) < 61 * 7000  # 3,000 runs: 20 MB, if all grew with them
+
+
+def test_of_more_lines_than_a_chart_holds_whole_curves_are_drawn(wide, tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "LINES", 7)
+    others = [Run(override(REGISTRY[number], [f"dnn.init_type={code}"]), tmp_path) for code in (1, 2) for number in DEMO[:2]]
+    for run in others:
+        write_random_tables(run)
+    found = charts(width.section([*wide, *others]))
+    lines = [trace["name"] for trace in found["width-1-knockout"].traces if trace["mode"] == "lines+markers"]
+    assert len(lines) == 7 and lines[-1] == "init_type=1, 1/2x"
+    assert set(found["width-1-knockout"].table.curve) == {"Alexnet_digits", "init_type=1"}
+    words = " Of 3 curves these are the first 2; measured too, and not on this page: init_type=2."
+    assert found["width-1-knockout"].note.endswith(words) and found["width-1-correlations"].note.endswith(words)
+    assert len(found["width-1-prunability"].traces) == 4  # and the net itself
 
 
 def test_zeros_are_named_and_nothing_is_guessed(tmp_path):

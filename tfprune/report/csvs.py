@@ -48,8 +48,9 @@ def _read(run, kind):
     if not run.exported(kind):
         raise UserError(f"{run.experiment.flag}: no up-to-date {path}; run: python pkl2csv_{kind}.py "
                         f"{run.experiment.flag} (with the same --set, --seed, --fidelity, --streaming)")
+    wanted = {*_COLUMNS[kind], *_KEPT[kind], "preserved_energy"}
     try:
-        return pd.read_csv(path, quotechar="|")
+        return pd.read_csv(path, quotechar="|", usecols=wanted.__contains__)
     except (ValueError, UnicodeDecodeError):  # pandas' parser errors are ValueErrors
         raise _damaged(path, kind) from None
 

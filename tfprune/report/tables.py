@@ -82,11 +82,10 @@ def curves(table, quantity, evaluation_set="test", fidelity="corrected"):
     if not is_original(fidelity):
         keys = ["curve", "width", "seed", "cross"]
         chosen = chosen.groupby(keys, sort=False, dropna=False, as_index=False).value.mean()
-    found = {}
-    for label, rows in chosen.groupby("curve", sort=False):
-        by_width = rows.groupby("width").value
-        found[label] = (by_width.mean().index.to_numpy(float), by_width.mean().to_numpy(float), by_width.std(ddof=0).to_numpy(float))
-    return found
+    by_width = chosen.groupby(["curve", "width"]).value
+    points = pd.DataFrame({"mean": by_width.mean(), "deviation": by_width.std(ddof=0)}).reset_index("width")
+    found = {label: rows.to_numpy(float).T for label, rows in points.groupby(level="curve")}
+    return {label: tuple(found[label]) for label in dict.fromkeys(chosen.curve)}
 
 
 def growth_factors(table, quantity, fidelity="corrected", evaluation_set="test"):
@@ -113,17 +112,19 @@ def _of_redundancy(run, layer, share):
     performance = "squared_error" if run.experiment.hyper.mse else "accuracy"
     for evaluation_set, rows in table.groupby("set", sort=False):
         yield performance, evaluation_set, None, None, rows.performance.iloc[0]
-    for row in table[table.layer == layer if layer != "all" else table.layer != "all"].itertuples():
+    table = table[table.layer == layer if layer != "all" else table.layer != "all"]
+    for *keys, compressability in zip(*(table[name].tolist() for name in ("set", "layer", "cross", "compressability")), strict=True):
         for quantity, function in (("redundancy", growth.redundancy), ("non_redundancy", growth.non_redundancy)):
-            yield quantity, row.set, row.layer, row.cross, function([row.compressability], share, 1)
+            yield quantity, *keys, function([compressability], share, 1)
 
 
 def _of_robustness(run, layer, share):
     """A value a cross; the original's rule takes the best cross and so gives one value, under cross "max"."""
     table, fidelity = csvs.robustness(run), run.experiment.measure.fidelity
-    chosen = table[(table.layer == layer) & (table.kind == "knockout")]
-    for evaluation_set, rows in chosen.groupby("set", sort=False):
-        by_cross = {cross: of_cross.sort_values("amount").agreement.to_numpy() for cross, of_cross in rows.groupby("cross")}
+    chosen, by_set = table[(table.layer == layer) & (table.kind == "knockout")].sort_values(["cross", "amount"]), {}
+    for evaluation_set, cross, agreement in zip(chosen["set"].tolist(), chosen.cross.tolist(), chosen.agreement.tolist(), strict=True):
+        by_set.setdefault(evaluation_set, {}).setdefault(cross, []).append(agreement)
+    for evaluation_set, by_cross in by_set.items():
         if is_original(fidelity):
             by_cross = {"max": np.stack(list(by_cross.values()))}
         for cross, curve in by_cross.items():

@@ -2,7 +2,8 @@
 
 The pieces' gradients are summed, and the sum is the whole batch's gradient. Two things do differ: batch normalisation sees a piece where
 it saw the batch, and what a net draws at random (dropout, sampled masks) it draws for each piece. Of processes that train together
-(`replicas`) each takes its part of the batch, as a whole or in pieces, and what is a sum over the batch is one over all of them.
+(`replicas`) each takes its part of the batch, as a whole or in pieces, and what is a sum over the batch is one over all of them; for its
+pieces each draws the same numbers.
 """
 from tfprune.experiment import UserError
 from tfprune.keras import keras, tf

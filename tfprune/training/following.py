@@ -34,10 +34,13 @@ def follow(runs, find_records):
         if number_of(folder.name) != data:
             raise UserError(f"--data_dir: the data here make {folder.name}, those of the first process other records; all need the same")
         keras.backend.clear_session()  # as the chief does, so that names are the same
-        _train_along(Trainer(known[name], records.load(folder, "train"), micro_batch), chief)
+        if _train_along(Trainer(known[name], records.load(folder, "train"), micro_batch), chief) == LEAVE:
+            return
 
 
 def _train_along(trainer, chief):
-    while (order := chief.told())[0] != STOP:
+    """Returns the word that ends it."""
+    while (order := chief.told())[0] not in (STOP, LEAVE):
         kind, number, *_ = order
         trainer.follow(number) if kind == EPOCH else trainer.advance(number)
+    return order[0]

@@ -4,26 +4,24 @@
     TF_CONFIG=... python train.py --experiment_id=3 --strategy=multiworker      on each of several machines, a process a GPU
 
 With "mirrored" this process starts the others itself, on this machine; with "multiworker" they are started by whoever wants them, each with
-the same command line and its own TF_CONFIG (EXAMPLE).
+the same command line and its own TF_CONFIG (tf_config.EXAMPLE).
 """
-import atexit
 import contextlib
-import json
 import os
-import socket
-import subprocess
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 
 from absl import flags
 
 from tfprune.experiment import UserError
+from tfprune.progress import say
 from tfprune.sweep.machine import gpus
+from tfprune.training import processes, tf_config
 
 FLAGS = flags.FLAGS
-STARTED_BY = "TFPRUNE_STARTED_BY"  # in the environment of the processes that a mirrored training starts: whose they are
 MOST = 64  # processes of a machine without GPUs
-EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 
 
 def define():
@@ -50,16 +48,18 @@ def planned():
     Raises:
       UserError: they are not accepted.
     """
+    if owner := os.environ.get(processes.STARTED_BY):
+        if owner != str(os.getppid()):  # it has died
+            sys.exit(143)
+        return Plan(tf_config.index())
     chosen = _chosen_gpus()
-    if os.environ.get(STARTED_BY) == str(os.getppid()):
-        return Plan(_task(_config()))
     if FLAGS.replicas is not None and FLAGS.strategy != "mirrored":
         how = "; with multiworker TF_CONFIG says how many there are" if FLAGS.strategy else ""
         raise UserError(f"--replicas={FLAGS.replicas}: is for --strategy=mirrored{how}")
     if FLAGS.strategy == "multiworker":
         if chosen and len(chosen) > 1:
             raise UserError(f"--gpus={FLAGS.gpus}: with --strategy=multiworker each process has one GPU; start one for each")
-        plan = Plan(_task(_config()), devices=tuple(chosen or ()))
+        plan = Plan(tf_config.index(), devices=tuple(chosen or ()))
     elif FLAGS.strategy is None and len(chosen or ()) < 2:
         plan = Plan(devices=tuple(chosen or ()))
     else:
@@ -79,23 +79,20 @@ def _of_this_machine(devices):
 
 
 @contextlib.contextmanager
-def joined(plan, runs):
+def joined(plan, runs, again=False):
     """While the block trains these runs this process is one of those of the plan; yields whether it follows another, the chief.
 
-    No operation of TensorFlow may have run before. Other processes are only started where a run is not trained yet.
+    No operation of TensorFlow may have run before. Other processes are only started where a run is not trained yet, or trained `again`.
     """
-    idle = FLAGS.dry_run or plan.count > 1 and not FLAGS.overwrite and all(run.done("train") for run in runs)
+    idle = FLAGS.dry_run or plan.count > 1 and not again and all(run.done("train") for run in runs)
     if plan.index is None or idle:
         yield False
         return
-    if plan.count > 1:
-        _start(plan)
-    from tfprune.keras import quiet, tf
-    from tfprune.training import replicas
+    from tfprune.keras import tf
+    from tfprune.training.out_of_memory import is_out_of_memory
 
-    with quiet():
-        here = replicas.join(plan.index)
-    if here.count != len(_addresses(_config())):
+    here = _join(plan)
+    if here.count != tf_config.count():
         raise UserError("--strategy: each process needs one GPU of its own; --gpus=NUMBER gives it one")
     try:
         yield plan.index > 0
@@ -103,12 +100,31 @@ def joined(plan, runs):
         _let_go(here)
         raise
     except tf.errors.OpError as error:
-        if "ollective" not in str(error):
+        if is_out_of_memory(error) or "ollective" not in str(error):
             raise
         print("error: --strategy: another process of this training has ended; the same command goes on from the last checkpoint",
               file=sys.stderr, flush=True)
-        os._exit(2)  # at once: as Python ends in order, what in TensorFlow still waits for the other complains of it
+        os._exit(1)  # at once: as Python ends in order, what in TensorFlow still waits for the other complains of it
     _let_go(here)
+
+
+def _join(plan):
+    """This process's place, once all are there. Until then it does not hear Python's signal handlers, and there is nothing to save."""
+    from tfprune.keras import quiet
+    from tfprune.training import replicas
+
+    there = threading.Event()
+    if plan.count > 1:
+        threading.Thread(target=processes.watch, args=(processes.start(plan.count, plan.devices), there), daemon=True).start()
+    elif plan.index == 0:
+        say(f"waits until all {tf_config.count()} processes are there that TF_CONFIG names")
+    before = {name: signal.signal(name, signal.SIG_DFL) for name in (signal.SIGTERM, signal.SIGINT)}
+    with quiet():
+        here = replicas.join(plan.index)
+    there.set()
+    for name, handler in before.items():
+        signal.signal(name, handler)
+    return here
 
 
 def _let_go(here):
@@ -117,6 +133,7 @@ def _let_go(here):
         from tfprune.training.replicas import LEAVE
 
         here.tell(LEAVE)
+        processes.leaving.set()
 
 
 def _chosen_gpus():
@@ -129,60 +146,3 @@ def _chosen_gpus():
             accepted = f"numbers from 0 to {len(there) - 1}, each once, with commas between" if there else "there is no GPU here"
             raise UserError(f"--gpus={FLAGS.gpus}: {accepted}")
     return [there[int(number)] for number in numbers]
-
-
-def _start(plan):
-    """Starts the other processes of this machine, as the same command."""
-    addresses = _free_addresses(plan.count)
-    for index in range(plan.count):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        own = {"TF_CONFIG": json.dumps(task)} | ({"CUDA_VISIBLE_DEVICES": plan.devices[index]} if plan.devices else {})
-        if index == 0:
-            os.environ.update(own)
-        else:
-            atexit.register(_end, subprocess.Popen([sys.executable, *sys.argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                                   env=os.environ | own | {STARTED_BY: str(os.getpid())}))
-
-
-def _end(process):
-    """Waits a little for a process that has been told to leave, then ends it: it holds nothing that could be lost."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=10)
-    process.kill()
-    process.wait()
-
-
-def _free_addresses(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-
-
-def _config():
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config = json.loads(text)
-        _task(config) if _addresses(config) else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"TF_CONFIG={text[:200]}: --strategy=multiworker needs in the environment of each process, with its own index: "
-                        f"TF_CONFIG='{EXAMPLE}'") from None
-    return config
-
-
-def _addresses(config):
-    """All processes' addresses, the chief's first."""
-    cluster = config["cluster"]
-    addresses = [*cluster.get("chief", []), *cluster["worker"]]
-    if set(cluster) - {"chief", "worker"} or not all(isinstance(address, str) and ":" in address for address in addresses):
-        raise ValueError
-    return addresses
-
-
-def _task(config):
-    """This process's number."""
-    kind, index = config["task"]["type"], config["task"]["index"]
-    if not isinstance(index, int) or not 0 <= index < len(config["cluster"][kind]):
-        raise ValueError
-    return index + (len(config["cluster"].get("chief", [])) if kind == "worker" else 0)

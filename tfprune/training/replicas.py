@@ -87,8 +87,8 @@ class Replicas:
 
         An error leaves them in the midst of their work, where no word reaches them: they end when the chief's process does.
         """
-        self.tell(START, number_of(experiment.name, experiment.trained_hash()), number_of(records), micro_batch)
         try:
+            self.tell(START, number_of(experiment.name, experiment.trained_hash()), number_of(records), micro_batch)
             yield
         except SystemExit:
             self.tell(STOP)

@@ -26,13 +26,16 @@ class _Shared(keras.layers.Layer):
         self.layer, self._replicas = layer, replicas
 
     def call(self, inputs, training=None):
-        if not training or not self.layer.trainable:
+        if not training or not self.learns():
             return self.layer(inputs, training=training)
         return self.whole(inputs)
 
 
 class SharedNormalisation(_Shared):
     """Batch normalisation by the mean and the variance of all processes' examples, over all axes but the last."""
+
+    def learns(self):
+        return self.layer.trainable  # at rest it normalises by its averages
 
     def whole(self, inputs):
         layer, axes = self.layer, list(range(inputs.shape.rank - 1))
@@ -57,6 +60,9 @@ class SharedNormalisation(_Shared):
 
 class SharedDropout(_Shared):
     """Dropout by this process's part of what is drawn for the whole batch."""
+
+    def learns(self):
+        return True
 
     def whole(self, inputs):
         layer, (first, number) = self.layer, self._replicas.place

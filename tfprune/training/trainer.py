@@ -78,7 +78,10 @@ class Trainer:
         self._count, self._batches, self._updates = 1, None, {}
 
     def _check_parts(self, left_over):
-        """UserError where a batch, or an epoch's last one of `left_over` examples, does not have one for each process."""
+        """UserError where a batch, or an epoch's last one of `left_over` examples, has not one for each process, or must stay whole."""
+        if self.replicas.count > 1 and self.experiment.hyper.mse and self.experiment.training.mse == "broadcast":
+            raise UserError("--strategy: training.mse=broadcast compares every label with every output, and a process has but a part of "
+                            "them; mse=per_example is accepted")
         least = min(self.batch, left_over or self.batch)
         if least < self.replicas.count:
             raise UserError(f"--strategy: {self.replicas.count} processes cannot share a batch of {least}; fewer processes, or another "

@@ -8,6 +8,8 @@ from tfprune.report.axes import shades, width_label
 from tfprune.report.chart import Chart, Section
 from tfprune.report.comparisons import Curve
 from tfprune.report.figures import KEPT, SETS
+from tfprune.report.measured import named
+from tfprune.report.sections import many
 from tfprune.report.sections.parts import Damaged, curve, grouped, level, log_axis, percent_axis, tall, width_axis
 from tfprune.report.together import curve_labels
 from tfprune.settings import KINDS
@@ -56,12 +58,13 @@ def _charts(name, title, runs, damaged, fidelity):
         return []
     charts = [_performance(name, title, table, quantity, chosen, fidelity) for quantity in ("accuracy", "squared_error") for chosen in SETS]
     charts += [_units(name, title, table, quantity, fidelity) for quantity in UNITS]
+    runs, labels, others = many.first(runs, labels)
     agreements = damaged.table(runs, labels, unit_tables.agreements)
     if agreements is not None:
-        charts += [_perturbation(name, title, agreements, kind) for kind in KINDS]
+        charts += [_perturbation(name, title, agreements, kind, others) for kind in KINDS]
     layer = int("1" in set(table.layer))  # the second, as in the study's figures, but where a net has one alone
     found = damaged.table(runs, labels, unit_tables.correlations, curve=Curve(layer=layer))
-    return [chart for chart in (*charts, None if found is None else _correlations(name, title, found, layer)) if chart]
+    return [chart for chart in (*charts, None if found is None else _correlations(name, title, found, layer, others)) if chart]
 
 
 def _performance(name, title, table, quantity, chosen, fidelity):
@@ -69,9 +72,11 @@ def _performance(name, title, table, quantity, chosen, fidelity):
     if not len(found):
         return None
     widths, words, factor = sorted(found.width.unique()), quantity.replace("_", " "), 100 if quantity == "accuracy" else 1
-    traces = [curve(label, x, factor * means, factor * deviations, number, hovertemplate="%{x}x: %{y:.2f}")
-              for number, (label, (x, means, deviations)) in enumerate(tables.curves(found, quantity, chosen, fidelity).items())]
-    note = f"{words.capitalize()} of the trained nets on the {SETS[chosen].lower()} images against their width."
+    curves = tables.curves(found, quantity, chosen, fidelity)
+    traces, bundles = many.bundled([
+        curve(label, x, factor * means, factor * deviations, number, hovertemplate="%{x}x: %{y:.2f}")
+        for number, (label, (x, means, deviations)) in enumerate(curves.items())], list(curves))
+    note = f"{words.capitalize()} of the trained nets on the {SETS[chosen].lower()} images against their width.{bundles}"
     yaxis = {"title": {"text": words}}
     if quantity == "accuracy":
         chance = 100 * table[(table.quantity == "chance") & (table["set"] == chosen)].value.mean()
@@ -87,13 +92,16 @@ def _units(name, title, table, quantity, fidelity):
     if not len(found):
         return None
     factors, widths = tables.growth_factors(found, quantity, fidelity), sorted(found.width.unique())
-    traces, inside, zeros = [], [], []
-    for number, (label, (x, means, deviations)) in enumerate(tables.curves(found, quantity, "test", fidelity).items()):
+    curves, traces, inside, zeros = tables.curves(found, quantity, "test", fidelity), [], [], []
+    for number, (label, (x, means, deviations)) in enumerate(curves.items()):
         known = f": g = {factors[label]:.2f}" if np.isfinite(factors[label]) else ""
         means, deviations = 100 * means, 100 * deviations
         traces.append(curve(label + known, x, means, deviations, number, hovertemplate="%{x}x: %{y:.3g} %"))
         inside += [value for value in (*means, *(means - deviations), *(means + deviations)) if value > .02]
         zeros += [f"{label} {width_label(width)}" for width in x[means == 0]]
+    traces, bundles = many.bundled(traces, list(curves))
+    if bundles:  # without error bars
+        inside = [value for trace in traces for value in trace["y"] if value is not None and value > .02]
     if np.allclose(found.share, found.width / tables.WIDEST):
         every = [100 * width / tables.WIDEST for width in widths]
         traces.append(level("all units of the net: g = 2", widths, 0) | {"x": widths, "y": every})
@@ -101,7 +109,7 @@ def _units(name, title, table, quantity, fidelity):
     words, note = UNITS[quantity]
     yaxis = _doubling_axis(f"{quantity.replace('_', '-')} [% of units]", inside)
     return Chart(f"{name}-{quantity}".replace("_", "-"), f"{words}: {title}",
-                 note + (f" Zero, and so not on this axis: {', '.join(zeros)}." if zeros else ""), traces,
+                 note + bundles + (f" Zero, and so not on this axis: {named(zeros)}." if zeros else ""), traces,
                  {"xaxis": width_axis(widths), "yaxis": yaxis}, found[COLUMNS])
 
 
@@ -112,7 +120,7 @@ def _doubling_axis(title, inside):
     return log_axis(title, ticks, [f"{tick:.3g}" for tick in ticks], (min(inside), max(inside)))
 
 
-def _perturbation(name, title, table, kind):
+def _perturbation(name, title, table, kind, others):
     """A line for each curve and width."""
     found = table[(table.kind == kind) & table.value.notna()]
     if not len(found):
@@ -120,22 +128,22 @@ def _perturbation(name, title, table, kind):
     what, amount, factor = DISTURBED[kind]
     widths, labels, traces = sorted(found.width.unique()), list(dict.fromkeys(found.curve)), []
     colours = dict(zip(widths, shades(len(widths)), strict=True))
-    for (number, label), width in ((each, width) for each in enumerate(labels) for width in widths):
-        by_amount = found[(found.curve == label) & (found.width == width)].groupby("amount").value
-        words = width_label(width) if len(labels) == 1 else f"{label}, {width_label(width)}"
-        traces.append(curve(words, factor * by_amount.mean().index, 100 * by_amount.mean(), 100 * by_amount.std(ddof=0), number,
+    nets = {net: rows.groupby("amount").value for net, rows in found.groupby(["curve", "width"])}
+    for number, label, width in ((*each, width) for each in enumerate(labels) for width in widths if (each[1], width) in nets):
+        words, by_amount = width_label(width) if len(labels) == 1 else f"{label}, {width_label(width)}", nets[label, width]
+        means = by_amount.mean()
+        traces.append(curve(words, factor * means.index, 100 * means, 100 * by_amount.std(ddof=0), number,
                             hovertemplate="%{y:.1f} %", **_waiting(number, "perturbation")))
         traces[-1]["line"], traces[-1]["marker"]["color"] = {"color": colours[width], "dash": _dash(number)}, colours[width]
-    traces = [trace for trace in traces if trace["x"]]
     traces.append(level(f"{KEPT} %", (0, factor), KEPT))
     note = ("Share of the net's answers on test images that stay as they were, whether right or wrong, when all layers are disturbed at "
-            "once; a line a width." + _more(labels, "perturbation"))
+            "once; a line a width." + _more(labels, "perturbation") + others)
     return Chart(f"{name}-{kind}".replace("_", "-"), f"{what}: {title}", note, traces,
                  {"xaxis": {"title": {"text": amount}}, "yaxis": percent_axis("unchanged answers"), **tall(len(traces))},
                  found[["experiment_id", "curve", "width", "seed", "layer", "cross", "kind", "amount", "value"]])
 
 
-def _correlations(name, title, table, layer):
+def _correlations(name, title, table, layer, others):
     """A violin a net, as wide as the density at each |r|, and a marker at the mean."""
     found = table[table.value.notna()]
     if not len(found):
@@ -151,7 +159,7 @@ def _correlations(name, title, table, layer):
                             hovertemplate="mean %{y:.3f}", **_waiting(number, "correlations")))
     note = (f"How strongly the units of each net's unit layer {layer + 1} are correlated on test images: the wider a shape, the more pairs "
             "of units have that |r| (absolute Pearson correlation; each pair once, in 50 bins); the marker is the mean. Units that are "
-            "constant have no correlation and are left out." + _more(labels, "correlations"))
+            "constant have no correlation and are left out." + _more(labels, "correlations") + others)
     xaxis = {"title": {"text": "width factor"}, "tickvals": list(range(len(widths))), "ticktext": list(map(width_label, widths)),
              "range": [-.6, len(widths) - .4]}
     columns = ["experiment_id", "curve", "width", "seed", "layer", "cross", "quantity", "amount", "value"]
