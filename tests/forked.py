@@ -69,5 +69,8 @@ def serve():
 if __name__ == "__main__":
     os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # as tfprune/keras.py has it
     load()
-    if script := serve():
+    if (script := serve()) == "-m":
+        sys.path[0], module = os.getcwd(), sys.argv.pop(1)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif script:
         runpy.run_path(script, run_name="__main__")

@@ -46,7 +46,7 @@ def said(pid):
         return ""
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=400):
     """What a condition gives once that is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):
@@ -180,7 +180,9 @@ def test_a_node_dies_and_nothing_is_lost(tmp_path, data_dir):
 
 def test_sigterm_ends_the_tasks_and_a_ray_of_ones_own(tmp_path, data_dir):
     pytest.importorskip("ray", reason=NEEDED)
-    process = start("sweep.py", "--engine=ray", "--experiment_ids=9003", f"--results_dir={tmp_path}", f"--data_dir={data_dir}")
+    endless = ["hyper.max_num_epochs=5000", "training.patience=5000"]  # however late the signal comes
+    process = start("sweep.py", "--engine=ray", "--experiment_ids=9003", *(f"--set={text}" for text in endless),
+                    f"--results_dir={tmp_path}", f"--data_dir={data_dir}")
     wait_for(lambda: process.poll() is not None or list(tmp_path.glob("laptop/*/metrics.jsonl")))
     begun = children(process.pid)
     process.terminate()
@@ -188,7 +190,7 @@ def test_sigterm_ends_the_tasks_and_a_ray_of_ones_own(tmp_path, data_dir):
     assert process.returncode == 143 and not list(tmp_path.glob("laptop/*/train.done.json")), err
     assert any("--engine=here" in words for words in begun.values())
     wait_for(lambda: not [pid for pid, words in begun.items() if said(pid) == words])
-    assert not Task(Run(REGISTRY[9003], tmp_path), ()).is_claimed()
+    assert not Task(Run(override(REGISTRY[9003], endless), tmp_path), ()).is_claimed()
 
 
 @pytest.fixture
