@@ -13,6 +13,7 @@ from experiments import REGISTRY
 from tests.conftest import ROOT, refused, script_environment, start
 from tests.test_sweep import python, tasks_of
 from tfprune.experiment import UserError
+from tfprune.overrides import override
 from tfprune.run import Run
 from tfprune.sweep import nodes
 from tfprune.sweep.display import last_words
