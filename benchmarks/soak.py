@@ -66,7 +66,8 @@ class Soak:
         self.runs = [Run(override(REGISTRY[EXPERIMENT], SETTINGS, seed=number), self.results) for number in self.seeds]
         self.finished = {run.marker(stage): set() for run in self.runs for stage in MARKED}  # when: more than once where it was done twice
         # a kill is due when so many of the markers are there, and a while after that
-        self.due = sorted(self.draw.uniform(0, len(self.finished) - len(MARKED)) for _ in range(kills))
+        self.last = len(self.finished) - len(MARKED)
+        self.due = sorted(self.draw.uniform(0, self.last) for _ in range(kills))
         self.faults, self.killed, self.restarts = Counter(), [], 0
 
     def run(self):
@@ -90,9 +91,9 @@ class Soak:
         return sweep(self.results, self.data, self.seeds, self.log, self.kills)
 
     def _wait(self, seconds):
+        """So long, but not until too little is left to be killed."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._count()
+        while time.monotonic() < end and self._count() < self.last:
             time.sleep(POLL)
 
     def _count(self):

@@ -48,7 +48,7 @@ def test_the_page_of_the_demo(demo):
         names = tab.evaluate("Object.keys(page.data.charts)")
         for name in names:
             tab.locator(f"#{name}").scroll_into_view_if_needed()
-            tab.wait_for_function(f"document.getElementById('{name}').data !== undefined")
+            tab.locator(f"#{name} .main-svg").first.wait_for(state="attached")
         points = {name: tab.evaluate(f"document.getElementById('{name}').data.reduce((sum, trace) => sum + (trace.x || []).length, 0)")
                   for name in names}
         assert len(names) > 20 and all(points.values()), points

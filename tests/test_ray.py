@@ -74,12 +74,17 @@ class Two:
         raylet = self.second.all_processes["raylet"][0].process.pid
         return {pid: words for pid, words in children(raylet).items() if "--engine=here" in words}
 
+    def started(self):
+        """The processes that its nodes began themselves."""
+        return [each.process.pid for node in self.cluster.list_all_nodes() for kind in node.all_processes.values() for each in kind]
+
     def end(self):
         import ray
 
+        begun = {pid: words for raylet in self.started() for pid, words in {raylet: said(raylet), **children(raylet)}.items()}
         ray.shutdown()
         self.cluster.shutdown()
-        wait_for(lambda: not [words for words in children(os.getpid()).values() if "raylet" in words or "ray::" in words])
+        wait_for(lambda: not [pid for pid, words in begun.items() if words and said(pid) == words])
 
 
 @pytest.fixture(scope="module")
