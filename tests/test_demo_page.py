@@ -44,15 +44,18 @@ def demo(tmp_path_factory, data_dir):
 # What each chart shows: two widths or densities, six parts of the units disturbed and none, ten classes and their mean, a sparsity a point.
 MEASURED, DISTURBED, CLASSES, SPARSITIES = [2, 2], [7, 7, 2], 10, 12
 POINTS = {
-    **{f"width-1-{name}": MEASURED for name in ("accuracy-train", "accuracy-test", "prunability", "non-prunability", "redundancy", "non-redundancy")},
+    **{f"width-1-{name}": MEASURED for name in ("accuracy-train", "accuracy-test", "prunability", "non-prunability", "redundancy",
+                                                "non-redundancy")},
     **{f"width-1-{name}": DISTURBED for name in ("knockout", "noise", "targeted")},
-    **{f"supermasks-1-{name}": [2, 2] for name in ("train", "test")}, **{f"supermasks-1-{name}": [2] for name in ("redundancy", "prunability")},
-    "supermasks-1-density": [3, 3], "filters-accuracy-1": [CLASSES + 1] * 3, "filters-essentiality-1-replace": [CLASSES + 1] * 5,
+    **{f"supermasks-1-{name}": [2, 2] for name in ("train", "test")},
+    "supermasks-1-redundancy": [2], "supermasks-1-prunability": [2], "supermasks-1-density": [3, 3],
+    "filters-accuracy-1": [CLASSES + 1] * 3, "filters-essentiality-1-replace": [CLASSES + 1] * 5,
     **{f"filters-pairs-1-{name}": [CLASSES] for name in ("shared", "information")}, "filters-matrix-1": [CLASSES, 50],
     **{f"pruning-{what}-{kind}": [SPARSITIES, SPARSITIES, 2] for what in ("accuracy", "loss") for kind in ("weight", "unit")},
     **{f"pruning-before-and-after-{name}": [1, 1] for name in ("accuracy", "parameters", "multiply-adds", "seconds-1", "seconds-64")},
     "features-1-space": [1, 1], **{f"features-1-{name}": [6, 7] for name in ("profile", "best", "worst")}}
-BINNED = {"width-1-correlations", "supermasks-1-scores", *(f"pruning-histogram-{kind}-{net}" for kind in ("weight", "unit") for net in (1, 2))}
+BINNED = {"width-1-correlations", "supermasks-1-scores", "pruning-histogram-weight-1", "pruning-histogram-unit-1",
+          "pruning-histogram-weight-2", "pruning-histogram-unit-2"}
 
 
 def test_the_page_of_the_demo(demo):

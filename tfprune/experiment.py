@@ -4,6 +4,7 @@ The order of things: a study declares `Experiment`s, a registry gives them out b
 command line asks for, and every later part only reads.
 """
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -75,8 +76,10 @@ class Experiment:
 
     def tag(self, *fields):
         """'' or '+<hash8>': what overriding these `measure.` fields adds to the names of a stage's files."""
-        mine = {name: getattr(self.measure, name) for name in fields}
         registered = self.registered_measure or self.measure
+        if registered is self.measure:  # as with most: sweeps ask for thousands
+            return ""
+        mine = {name: getattr(self.measure, name) for name in fields}
         if all(value == getattr(registered, name) for name, value in mine.items()):
             return ""
         return "+" + hashlib.sha256(json.dumps(mine, sort_keys=True).encode()).hexdigest()[:8]
@@ -90,4 +93,9 @@ def derive_seed(seed, *purpose):
 
 def non_defaults(group):
     """The fields of a settings group whose value is not the default."""
-    return {f.name: getattr(group, f.name) for f in dataclasses.fields(group) if getattr(group, f.name) != f.default}
+    return {name: value for name, default in _defaults(type(group)) if (value := getattr(group, name)) != default}
+
+
+@functools.cache
+def _defaults(kind):
+    return [(field.name, field.default) for field in dataclasses.fields(kind)]

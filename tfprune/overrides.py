@@ -45,6 +45,8 @@ def override(experiment, assignments=(), seed=None, fidelity="corrected"):
     changed = assign(dataclasses.replace(experiment, fidelity=fidelity), quirks)
     registered_measure = changed.measure
     changed = assign(changed, assignments)
+    if changed == experiment and seed in (None, experiment.seed):  # as with most: sweeps ask for thousands
+        return dataclasses.replace(experiment, registered_measure=registered_measure)
     name = experiment.name
     if changed.hyper.keep != experiment.hyper.keep:
         name = re.sub(r"_keep=[\d.e-]+", f"_keep={changed.hyper.keep:g}", name)

@@ -50,7 +50,8 @@ def _standing(path, known):
     marker, folder = parsed_json(content, path), os.path.dirname(path)
     if not isinstance(marker, dict) or not all(isinstance(marker.get(name), dict) for name in ("settings", "result", "files", "made_from")):
         raise UserError(f"{path}: damaged (not a done marker); remove it and run the stage again")
-    complete = all(name in _names(folder, below, known) for below, _, name in (path.rpartition("/") for path in marker["files"]))
+    elsewhere = marker["files"].keys() - _names(folder, "", known)
+    complete = all(name in _names(folder, below, known) for below, _, name in (path.rpartition("/") for path in elsewhere))
     sources = [(os.path.join(folder, name), digest) for name, digest in marker["made_from"].items()]
     return marker if complete and all(_is_as_before(source, digest, known) for source, digest in sources) else None
 
@@ -98,7 +99,7 @@ class Run:
     def __init__(self, experiment, results_dir):
         self.experiment = experiment
         self.results_dir = pathlib.Path(results_dir)
-        self.path = self.results_dir / experiment.family / experiment.name
+        self.path = self.results_dir.joinpath(experiment.family, experiment.name)
 
     def file(self, stage, name):
         """Path of a stage's file: `corr0.pkl` is `corr0+<hash8>.pkl` where an override of the measure decides its content."""
@@ -108,7 +109,7 @@ class Run:
     def csv(self, kind):
         """Path of the exported table: `kind` is "redundancy" or "robustness"."""
         tag = self.experiment.tag(*STAGES[f"get_{kind}"])
-        return self.results_dir / "csv" / self.experiment.family / f"{self.experiment.name}_{kind}{tag}.csv"
+        return self.results_dir.joinpath("csv", self.experiment.family, f"{self.experiment.name}_{kind}{tag}.csv")
 
     def exported(self, kind):
         """Whether that table is there, and from after the run was last measured."""
