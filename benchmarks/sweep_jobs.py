@@ -9,7 +9,7 @@ CPU time is its own process's, without that of the tasks.
 
 Before that as many finished runs as asked for are made up, of five stages and with as many files as real ones have, and `sweep.py` is
 given all of them; its whole time counts, the start of Python included, the median of five.
-Seen on two idle cores: ratio 0.60, the engine below 1 % of a core, 3,000 runs skipped in 0.99 seconds, 0.3 of which are
+Seen on two idle cores: ratio 0.54, the engine below 1 % of a core, 3,000 runs skipped in 0.99 seconds, 0.3 of which are
 Python's and the registry's start.
 """
 import json
