@@ -289,6 +289,20 @@ def test_the_arrow_keys_move_a_slider(chromium, charts):
         assert tab.evaluate("document.getElementById('slides').layout.sliders[0].active") == 0
 
 
+def test_a_slider_stays_where_it_is_when_the_theme_changes(chromium, charts):
+    with opened(chromium, charts) as tab:
+        tab.wait_for_selector("#slides.js-plotly-plot")
+        tab.focus("#slides")
+        tab.keyboard.press("ArrowRight")
+        until(tab, "document.getElementById('slides').data[0].y[0] === 2")
+        tab.emulate_media(color_scheme="dark")
+        until(tab, "document.getElementById('slides').layout.font.color === '#e8ebef'")
+        until(tab, "document.getElementById('slides').data[0].y[0] === 2")
+        assert tab.evaluate("document.getElementById('slides').layout.sliders[0].active") == 1
+        tab.wait_for_timeout(300)
+        assert tab.evaluate("document.getElementById('slides').data[0].y[0]") == 2
+
+
 def saved(tab, name, kind):
     tab.wait_for_selector(f"#{name}.js-plotly-plot")
     with tab.expect_download() as waiting:
@@ -304,6 +318,12 @@ def test_downloads(chromium, charts):
         assert [row["n"] for row in rows] == [str(place) for place in range(9)] and rows[0]["y"] == ""
         assert np.allclose([float(row["y"]) for row in rows[1:]], TABLE.y[1:], rtol=1e-6)
         assert saved(tab, "line", "svg").startswith(b"<svg") and saved(tab, "line", "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["", "Line", "a b", 'a"onclick="x'])
+def test_a_chart_has_a_name_that_needs_no_quoting(name):
+    with pytest.raises(ValueError, match="no name of a chart"):
+        Chart(name, "", "", [], {}, TABLE)
 
 
 def test_charts_of_one_name_are_refused():

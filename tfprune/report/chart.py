@@ -1,5 +1,6 @@
 """The parts of a page of results: charts, each with the numbers that it is drawn from, in sections."""
 import math
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -30,6 +31,10 @@ class Chart:
     table: pd.DataFrame
     frames: tuple = ()
     wide: bool = False
+
+    def __post_init__(self):
+        if not re.fullmatch("[a-z0-9-]+", self.name):
+            raise ValueError(f"{self.name!r}: no name of a chart; it stands in the page as it is")
 
 
 @dataclass(frozen=True)

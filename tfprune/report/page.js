@@ -9,6 +9,16 @@ const page = (() => {
 
   const axis = more => ({gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), ...more});
 
+  // Plotly, which is text until the first chart is drawn: it takes a second, and tables need not wait for it.
+  function plotly() {
+    if (!window.Plotly) {
+      const script = document.createElement("script");
+      script.textContent = document.getElementById("plotly").textContent;
+      document.head.append(script);
+    }
+    return window.Plotly;
+  }
+
   // Draws what `make()` gives, {traces, layout, frames}, into the chart `name`; returns a function that draws it again, and the element.
   // `buttons`: Plotly's names of those that it gets; none that would send the chart away.
   function chart(name, make, buttons = ["toImage"]) {
@@ -19,8 +29,10 @@ const page = (() => {
                      modebar: {bgcolor: "transparent", color: colour("faint"), activecolor: colour("ink")},
                      font: {color: colour("ink"), family: "system-ui, 'DejaVu Sans', sans-serif"},
                      hoverlabel: {bgcolor: colour("fill"), bordercolor: colour("faint"), font: {color: colour("ink")}, align: "left"}};
-      Plotly.react(element, {data: traces, layout: {...theme, ...layout}, frames,
-                             config: {displaylogo: false, responsive: true, modeBarButtons: [buttons]}});
+      const place = element.layout?.sliders?.[0].active ?? 0;
+      plotly().react(element, {data: traces, layout: {...theme, ...layout}, frames,
+                               config: {displaylogo: false, responsive: true, modeBarButtons: [buttons]}})
+        .then(() => place > 0 && slide(element, place));
     };
     draw();
     drawn.push(draw);
@@ -74,9 +86,14 @@ const page = (() => {
       const next = (slider.active ?? 0) + step;
       if (!step || !slider.steps[next]) return;
       event.preventDefault();
-      Plotly.relayout(element, {"sliders[0].active": next});
-      Plotly.animate(element, ...slider.steps[next].args).catch(() => {});  // overtaken by the next key
+      slide(element, next);
     });
+  }
+
+  // Moves the slider of a chart to one of its steps.
+  function slide(element, place) {
+    Plotly.relayout(element, {"sliders[0].active": place});
+    Plotly.animate(element, ...element.layout.sliders[0].steps[place].args).catch(() => {});  // overtaken by the next move
   }
 
   const values = column => Array.isArray(column) ? column : column.codes.map(code => code < 0 ? null : column.names[code]);
@@ -159,7 +176,7 @@ const page = (() => {
     near.unobserve(target);
     drawOnce(target.id);
   }), {rootMargin: "600px"});
-  for (const name of names) near.observe(document.getElementById(name));
+  addEventListener("load", () => requestIdleCallback(() => names.forEach(name => near.observe(document.getElementById(name)))));
   addEventListener("beforeprint", () => names.forEach(drawOnce));
   dark.addEventListener("change", () => drawn.forEach(draw => draw()));
   return {data, chart, colour, axis};

@@ -41,7 +41,7 @@ def page(title, body, data, *scripts):
       data: JSON-ready; the scripts find it as `page.data`. NaN becomes null.
       scripts: names of files beside this one, which draw charts of their own; page.js draws those in `data["charts"]`.
     """
-    scripts = "\n".join(f"<script>{text}</script>" for text in (plotly(), *map(_file, ("page.js", *scripts))))
+    scripts = "\n".join(f"<script>{text}</script>" for text in map(_file, ("page.js", *scripts)))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -59,6 +59,7 @@ def page(title, body, data, *scripts):
 {body}
 </main>
 <script type="application/json" id="data">{_json(data)}</script>
+<script type="text/plain" id="plotly">{plotly()}</script>
 {scripts}
 </body>
 </html>
