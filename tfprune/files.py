@@ -111,7 +111,10 @@ def read_json(path):
 def parsed_json(content, path):
     """The value that the bytes of a JSON file hold; UserError naming the file where it is damaged."""
     try:
-        return json.loads(content.decode())
+        value = json.loads(content.decode())
+        if b"\\ud" in content.lower():  # half of a pair, which JSON may hold and no text: "?" in its place
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+        return value
     except (ValueError, RecursionError):  # also of bytes that are no text, and of lists in lists in lists
         raise UserError(f"{path}: damaged (not JSON); remove it and run the stage again") from None
 

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import stat
 
 from tfprune import flags, provenance
 from tfprune.experiment import UserError
@@ -69,18 +70,18 @@ def _names(folder, below, known):
         try:
             with os.scandir(os.path.join(folder, below)) as entries:
                 known[key] = {entry.name for entry in entries if not entry.is_symlink() or os.path.exists(entry.path)}
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name that no file can have
             known[key] = set()
     return known[key]
 
 
 def _content(path, known):
-    """The bytes of a file, read once; None where there is none."""
+    """The bytes of a file, read once; None where there is none, or something else, which might have no end."""
     key = ("content", path)
     if key not in known:
         try:
-            with open(path, "rb") as file:
-                known[key] = file.read()
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                known[key] = file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name that no file can have
             known[key] = None
     return known[key]
@@ -114,11 +115,11 @@ class Run:
     def exported(self, kind):
         """Whether that table is there, and from after the run was last measured."""
         try:
-            written = self.csv(kind).stat().st_mtime
+            written = self.csv(kind).stat()
         except FileNotFoundError:
             return False
         try:
-            return self.marker(f"get_{kind}").stat().st_mtime <= written
+            return stat.S_ISREG(written.st_mode) and self.marker(f"get_{kind}").stat().st_mtime <= written.st_mtime
         except FileNotFoundError:
             return True
 

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from tfprune.experiment import UserError
 from tfprune.report import run_state
+from tfprune.report.unbelieved import outside
 from tfprune.unpickler import printable
 
+OUTSIDE = "a link to what is outside the results folder"
 OURS = ("csv", "report", "report.html", "sweep")  # in a results folder, and no runs
 
 
@@ -38,7 +40,7 @@ def found(results_dir, registry):
             folders += _family(path, root, strangers)
         else:
             strangers[_below(path, root)] = "no file of tfprune's"
-    logs = _logs(root)
+    logs = _logs(root, strangers)
     entries = [run_state.entry(folder, root, registry, known, strangers, logs.pop(_below(folder, root), None)) for folder in folders]
     return Found(entries + run_state.never_begun(logs, root, registry), strangers)
 
@@ -67,17 +69,20 @@ def _inside(folder, root, strangers):
     paths = []
     for entry in entries:
         path = folder / entry.name
-        if entry.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            strangers[_below(path, root)] = "a link to what is outside the results folder"
+        if entry.is_symlink() and outside(path, root):
+            strangers[_below(path, root)] = OUTSIDE
         else:
             paths.append(path)
     return paths
 
 
-def _logs(root):
-    """{path of a run below the results folder: that of the log of its sweep}."""
+def _logs(root, strangers):
+    """{path of a run below the results folder: that of the log of its sweep}; without links to what is outside."""
     folder = root / "sweep"
-    return {_below(path, folder).removesuffix(".log"): path for path in sorted(folder.glob("**/*.log")) if path.is_file()}
+    paths = [path for path in sorted(folder.glob("**/*.log")) if path.is_file()]
+    elsewhere = [path for path in paths if outside(path, root)]
+    strangers.update({_below(path, root): OUTSIDE for path in elsewhere})
+    return {_below(path, folder).removesuffix(".log"): path for path in paths if path not in elsewhere}
 
 
 def _below(path, root):

@@ -1,6 +1,7 @@
 """The page of a whole results folder: which runs there are and how they stand, what they have found, and where each comes from."""
 import importlib
 import pathlib
+import re
 from collections import Counter
 
 import pandas as pd
@@ -13,10 +14,10 @@ from tfprune.report.found import found
 from tfprune.report.run_state import STATES
 from tfprune.report.sections import SECTIONS
 from tfprune.report.sections.parts import DAMAGE
+from tfprune.run import OF_FILTERS
 
 NAMED = 500  # so many files that are left out are named; of more, how many
-FORMATS = {**dict.fromkeys(("Test [%]", "Validation [%]"), "{:.2f}"), "Parameters": "{:,.0f}",
-           **dict.fromkeys(("ID", "Seed", "Epoch", "of"), "{:.0f}")}
+FORMATS = {**dict.fromkeys(("Test [%]", "Validation [%]"), "{:.2f}"), **dict.fromkeys(("ID", "Seed", "Epoch", "of epochs"), "{:.0f}")}
 BY_PLACE = ("code", "versions", "machine")  # what many stages have in common
 
 
@@ -35,23 +36,39 @@ def write(results_dir, registry, out):
     if not entries:
         raise UserError(f"--results_dir={results_dir}: no runs in it; train.py makes some, as <family>/<name>/")
     strangers.pop(str(out.name) if out.parent.resolve() == pathlib.Path(results_dir).resolve() else "", None)
-    results = _results([entry.run for entry in entries if entry.trained], strangers)
+    results = _results(entries, strangers)
     shown = [_overview(entries), *results, *_left_out(entries, strangers), _provenance(entries)]
     files.writable_folder(out.parent, "--out")
     files.write(out, page.of_sections(f"Results: {pathlib.Path(results_dir).resolve().name}", shown))
     return out
 
 
-def _results(runs, strangers):
+def _results(entries, strangers):
     """The sections that have something to show; one that the runs' files are too damaged for is among `strangers`."""
     sections = []
     for name in SECTIONS:
         module = importlib.import_module(f"tfprune.report.sections.{name}")
         try:
-            sections.append(module.section(runs))
+            sections.append(module.section([entry.run for entry in (_filtered(entries) if name == "filters" else _trained(entries))]))
         except (UserError, OSError, *DAMAGE) as problem:
             strangers[f"section {name}"] = str(problem) or type(problem).__name__
     return [section for section in sections if section]
+
+
+def _trained(entries):
+    return [entry for entry in entries if entry.trained]
+
+
+def _filtered(entries):
+    """Those whose class filters may have been found; of nets that others have trained too. What was found with given files, in a folder
+    of its own, `<run>+<hash8>`, comes with its run.
+    """
+    named = {entry.name: entry for entry in entries if entry.trained or _stages(entry) & OF_FILTERS.keys()}
+    return [entry for name, entry in named.items() if entry.trained or re.sub(r"\+[0-9a-f]{8}$", "", name) not in named.keys() - {name}]
+
+
+def _stages(entry):
+    return {stage.partition("+")[0] for stage in entry.stages} if entry.run else set()
 
 
 def _overview(entries):
@@ -71,8 +88,13 @@ def _row(entry):
     numbers = (experiment.id if experiment.id >= 0 else None, experiment.seed) if experiment else (None, None)
     return {"ID": _float(numbers[0]), "State": entry.state, "Test [%]": _percent(entry.test), "Validation [%]": _percent(entry.val),
             "Remark": entry.reason or "–", "Run": entry.name.rpartition("/")[2], "Study": experiment.study if experiment else "unknown",
-            "Seed": _float(numbers[1]), "Epoch": _float(entry.epochs), "of": _float(entry.of), "Parameters": _float(entry.parameters),
-            "Stages done": ", ".join(entry.stages) or "none", "Trained at": entry.finished or "–"}
+            "Seed": _float(numbers[1]), "Epoch": _float(entry.epochs), "of epochs": _float(entry.of),
+            "Stages done": ", ".join(entry.stages) or "none", "Trained at": _minute(entry.finished) or "–"}
+
+
+def _minute(time):
+    """A time of ISO 8601, as `provenance.now` writes it, without its seconds."""
+    return re.sub(r"^([\d-]{10})T([\d:]{5}):[\d.:]+\+00:00$", r"\1 \2 UTC", time)
 
 
 def _percent(value):
@@ -99,14 +121,14 @@ def _provenance(entries):
     """A row for each stage of each run; code, versions and machine have a table of their own, for they are the same for many."""
     places, rows = {}, []
     for entry in entries:
-        for stage, told in (entry.provenance or {}).items():
-            origin = explain.origin(told)
+        origins = {stage: explain.origin(told) for stage, told in (entry.provenance or {}).items()}
+        for stage, origin in sorted(origins.items(), key=lambda pair: pair[1].get("when", "")):
             place = tuple(origin.get(name, "unknown") for name in BY_PLACE)
             rows.append({"Run": entry.name.rpartition("/")[2], "Stage": stage, "Environment": places.setdefault(place, len(places) + 1),
                          **{name.capitalize(): origin.get(name, "–") for name in ("when", "seed", "data", "command")}})
     intro = ("Each stage of a run (training, and what was measured afterwards) as it was recorded when it ended. An environment is the "
              "code with its commit, the versions of what it uses, and the machine. Whether files are still as their stage wrote them says: "
-             "python -m tfprune.provenance --verify, with the folder of a run.")
+             "python -m tfprune.provenance --verify results/laptop/*, or another folder of runs.")
     if not rows:
         return Section("provenance", "Provenance", "No stage of these runs has been recorded.", [])
     environments = pd.DataFrame([{"Environment": number, **{name.capitalize(): text for name, text in zip(BY_PLACE, place, strict=True)}}

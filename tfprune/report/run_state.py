@@ -1,19 +1,16 @@
 """The state of one run's folder: its experiment, which stages are done, and how training went."""
-import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from tfprune.experiment import UserError
 from tfprune.files import parsed_json
 from tfprune.report.configs import experiment_of
 from tfprune.report.strangers import DONE, in_folder, strangers_in
+from tfprune.report.unbelieved import json_object, last_epoch, last_error, names_in, number, outside, whole, written_at
 from tfprune.run import STAGES, Run, standing
 from tfprune.training.stopping import LOST
 
-STATES = ("finished", "half-finished", "failed", "damaged")
-LARGEST = 2 ** 26  # bytes of a file of JSON that is read
-TAIL = 4000  # bytes of a log
+STATES = ("finished", "half-finished", "failed", "not trained", "damaged")
 
 
 @dataclass(frozen=True)
@@ -22,12 +19,12 @@ class Entry:
 
     Attributes:
       name: path below the results folder.
-      state: one of STATES. "finished" and the others are about training.
+      state: one of STATES, all of them about training; "not trained" was measured all the same, with weights from elsewhere.
       reason: why it failed or what is damaged; what else there is to say of the run.
       run: a `Run`; None where its settings are unknown, as in "damaged".
       stages: names of those that are done, with the tag of an override.
       epochs, of: epochs so far (of a finished run the best one), and the most there can be; None where unknown.
-      test, val: accuracies; parameters: of the net; each None where unknown.
+      test, val: accuracies; None where unknown.
       finished: when training was (ISO 8601); "" where unknown.
       provenance: {stage: JSON object}.
     """
@@ -41,7 +38,6 @@ class Entry:
     of: int | None = None
     test: float | None = None
     val: float | None = None
-    parameters: int | None = None
     finished: str = ""
     provenance: dict | None = None
 
@@ -64,10 +60,10 @@ def entry(folder, root, registry, known, strangers, log):
     name = os.fsencode(folder.relative_to(root)).decode(errors="replace")
     run = None
     try:
-        names = _names(folder)
+        names = names_in(folder, root)
         run = _run(folder, root, registry)
         done = _done(run, names, known)
-        provenance = _object(folder / "provenance.json") if "provenance.json" in names else {}
+        provenance = json_object(folder / "provenance.json") if "provenance.json" in names else {}
         made = _made(run, names, done, provenance, log)
     except UserError as problem:
         return Entry(name, "damaged", in_folder(problem, folder), run)
@@ -81,25 +77,16 @@ def never_begun(logs, root, registry):
     """Entries of runs that failed before they had a folder, of {path below the results folder: log}."""
     by_name = {f"{experiment.family}/{experiment.name}".lstrip("/"): experiment for experiment in registry.values()} if logs else {}
     return [Entry(name, "failed", error, Run(by_name[name], root) if name in by_name else None)
-            for name, log in logs.items() if (error := _error(log))]
-
-
-def _names(folder):
-    """{name: os.DirEntry} of what is in the folder; UserError where what must be a file is none, or far too large."""
-    with os.scandir(folder) as scanned:
-        names = {entry.name: entry for entry in scanned}
-    for name, found in names.items():
-        if name.endswith((".json", ".jsonl", ".pkl")) and not found.is_file():
-            raise UserError(f"{name} is no file")
-        if name.endswith((".json", ".jsonl")) and found.stat().st_size > LARGEST:
-            raise UserError(f"{name} is too large to be ours")
-    return names
+            for name, log in logs.items() if (error := last_error(log))]
 
 
 def _run(folder, root, registry):
     run = Run(experiment_of(parsed_json((folder / "config.json").read_bytes(), folder / "config.json"), registry), root)
     if run.path != folder:
         raise UserError("config.json is that of another run")
+    for path in map(run.csv, ("redundancy", "robustness")):
+        if path.exists() and outside(path, root):
+            raise UserError(f"csv/{path.name} is a link to what is outside the results folder")
     return run
 
 
@@ -119,61 +106,31 @@ def _done(run, names, known):
 
 def _made(run, names, done, provenance, log):
     """What training has come to: fields of `Entry`."""
-    most, when = run.experiment.hyper.max_num_epochs, provenance.get("train")
-    error = _error(log)
+    error, most = last_error(log), run.experiment.hyper.max_num_epochs
     if "train" not in done:
-        epochs = _epochs(run.path / "metrics.jsonl") if "metrics.jsonl" in names else 0
-        return {"state": "failed" if error else "half-finished", "reason": error, "epochs": epochs, "of": most}
-    result = done["train"]["result"]
-    stopped, best, summary = str(result.get("stopped", "")), result.get("best_epoch"), result.get("summary")
+        return _unfinished(names.get("metrics.jsonl"), bool(done), error, log) | {"of": most}
+    result, when = done["train"]["result"], provenance.get("train")
+    stopped = str(result.get("stopped", ""))
     lost = stopped.startswith(LOST)
     newest = max(names[f"{stage}{DONE}"].stat().st_mtime for stage in done)
     later = f"a later stage failed: {error}" if error and log.stat().st_mtime >= newest else ""
     return {"state": "failed" if lost else "finished", "reason": stopped if lost else later, "of": most,
-            "epochs": best if type(best) is int else None, "test": _accuracy(result, "test"), "val": _accuracy(result, "val"),
-            "parameters": _number(summary, "parameters"),
-            "finished": str(when.get("finished") or "")[:25] if isinstance(when, dict) else _time(names[f"train{DONE}"])}
+            "epochs": whole(result.get("best_epoch")), "test": _accuracy(result, "test"), "val": _accuracy(result, "val"),
+            "finished": str(when.get("finished") or "")[:25] if isinstance(when, dict) else written_at(names[f"train{DONE}"])}
 
 
-def _epochs(path):
-    """The last epoch in a metrics.jsonl, without torn lines; 0 where there is none."""
-    for line in reversed(path.read_text(errors="replace").splitlines()):
-        try:
-            epoch = json.loads(line)["epoch"]
-        except (ValueError, TypeError, LookupError, RecursionError):
-            continue
-        if type(epoch) is int:
-            return epoch
-    return 0
-
-
-def _object(path):
-    value = parsed_json(path.read_bytes(), path)
-    if not isinstance(value, dict):
-        raise UserError(f"{path.name}: damaged (a JSON object is expected)")
-    return value
-
-
-def _error(log):
-    """The last line of a sweep's log where it is an error's; "" otherwise."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            lines = file.read().decode(errors="replace").split("\n")
-    except (OSError, TypeError):  # the last of None
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return last.removeprefix("error:").strip()[:300] if last.startswith("error:") else ""
+def _unfinished(metrics, measured, error, log):
+    """The same of a run without a trained net; `metrics` is the os.DirEntry of its metrics.jsonl, None where there is none."""
+    if metrics and error and log.stat().st_mtime < metrics.stat().st_mtime:
+        error = ""  # it has been trained again since
+    if error:
+        state, reason = "failed", error
+    elif measured and not metrics:
+        state, reason = "not trained", "measured with weights from elsewhere"
+    else:
+        state, reason = "half-finished", ""
+    return {"state": state, "reason": reason, "epochs": last_epoch(metrics) if metrics else 0}
 
 
 def _accuracy(result, name):
-    return _number(result.get(name), "accuracy")
-
-
-def _number(values, name):
-    value = values.get(name) if isinstance(values, dict) else None
-    return value if type(value) in (int, float) else None
-
-
-def _time(found):
-    return datetime.fromtimestamp(found.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return number(result.get(name), "accuracy")
