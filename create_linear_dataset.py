@@ -2,8 +2,8 @@
 
     python create_linear_dataset.py --dimension=10000 --num_train=100000
 
-As many validation as training examples. Experiments 241-3246 make the sets that they need by themselves; the same settings give the
-same records here.
+As many validation as training examples. The same settings give the same records as those of an experiment, and nothing is made twice:
+train.py makes the sets that the MLPs (247-3246) need, and 241-246 are experiments that make a set and train nothing.
 """
 from absl import flags
 
@@ -35,7 +35,7 @@ def main(positional):
 if __name__ == "__main__":
     for name, meaning in SIZES.items():
         flags.DEFINE_integer(name, getattr(Dataset(), name), meaning, lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "seed of the net and of the vectors (dataset.seed)", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "seed of the net and of the vectors (dataset.seed); default: 0", lower_bound=0)
     flags.DEFINE_bool("regression", False, "one output of unit variance in place of two classes")
     define_data_flags(DATA_DIR)
     run(main)

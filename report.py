@@ -1,7 +1,7 @@
-"""One page of all results; or tables and figures of finished runs of one study.
+"""One page of all results; or tables and figures of all results, or of finished runs of one study.
 
     python report.py --format=html                      everything in results/, as one page for the browser: report.html
-    python report.py --format=pdf                       the same as figures for print, a folder for each study
+    python report.py --format=pdf                       the same as figures for print, a folder for each study, net and data set
     python report.py --experiment_ids=9002-9006         accuracy, prunability and redundancy against width, with growth factors
     python report.py --experiment_ids=9010-9019         accuracy against the share of weights that supermasks keep
     python report.py --experiment_id=5025 --keeps=0.1,0.3,0.5          likewise, one recipe at several shares
@@ -11,22 +11,23 @@
     python report.py 9004 --by=unit --criteria=apoz,random --seeds=0,1,2     likewise of any net, by criteria of units, means of three seeds
     python report.py --experiment_ids=9002-9006 --study=network_pruning      what prune.py has measured of another study's nets
 
-Tables and figures are written into results/report/. Runs of the width study must have been exported with pkl2csv_redundancy.py and
-pkl2csv_robustness.py; the others only trained, and supermasks have figures of redundancy and prunability too where they were exported.
-Of class filters there is a table and a figure of each command of decompose.py that is done, also where it was given files (-w, -i).
+The page is written into the current folder, tables and figures into results/report/. Runs of the width study must have been exported
+with pkl2csv_redundancy.py and pkl2csv_robustness.py; the others only trained, and supermasks have figures of redundancy and prunability
+too where they were exported. Of class filters there is a table and a figure of each command of decompose.py that is done, also where it
+was given files (-w, -i). Figures of all results show every net in each way in which it was measured, whatever its study; where something
+is left out the exit status is 1.
 """
 import importlib
 import itertools
 import pathlib
-import sys
 
 from experiments import DATA_DIR, REGISTRY, RESULTS_DIR
 from tfprune import flags
-from tfprune.progress import say
 from tfprune.run import asked
 
 FLAGS = flags.FLAGS
 PRUNING = "network_pruning"
+OF_EXPERIMENTS = ("seed", "set", "fidelity", "streaming")
 EACH = {"keeps": "hyper.keep", "criteria": "measure.criterion"}  # flags that ask for every experiment at several values of a setting
 REPORTS = {"frivolous_units": "tfprune.report.width_study", "hidden_networks": "tfprune.report.supermasks",
            "feature_amounts": "tfprune.report.feature_amounts", "decomposing": "tfprune.report.decomposing",
@@ -37,8 +38,8 @@ def main(positional):
     """Writes the page, or the figures and the table, and prints where they are."""
     if FLAGS.format == "html":
         return one_page(positional)
-    if FLAGS["format"].present and not flags.named(positional) and FLAGS.study is None:
-        return every_study()
+    if FLAGS["format"].present and not flags.named(positional):
+        return every_study(positional)
     runs = asked_for(positional)
     study = PRUNING if FLAGS.criteria is not None or FLAGS.study == PRUNING else own_study(runs)
     if FLAGS.study not in (None, study):
@@ -52,45 +53,38 @@ def main(positional):
     return None
 
 
-def every_study():
-    """Writes the figures of all trained runs of the results folder, those of a study, net and data set together; returns the status."""
+def every_study(positional):
+    """Writes the figures of all that is in the results folder; returns the status."""
+    _only_of_all("png and pdf, without an experiment, are", positional)
+    from tfprune.report import everything
     from tfprune.report.found import found
 
-    groups, status = {}, 0
-    for run in [entry.run for entry in found(FLAGS.results_dir, REGISTRY).entries if entry.trained]:
-        dnn, dataset = run.experiment.dnn, run.experiment.dataset
-        groups.setdefault((run.experiment.study, f"{dnn.name}{dnn.depth if dnn.name == 'VGG' else ''}_{dataset.name}"), []).append(run)
-    if not groups:
+    runs = [entry.run for entry in found(FLAGS.results_dir, REGISTRY).entries if entry.trained]
+    if not runs:
         raise flags.UserError(f"--results_dir={FLAGS.results_dir}: no trained net in it; train.py makes some")
-    for (study, name), runs in groups.items():
-        out = pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report") / study / name
-        if FLAGS.dry_run:
-            print(f"would write the figures of {len(runs)} runs into {out}")
-            continue
-        try:
-            paths = importlib.import_module(REPORTS[study]).report(runs, out, FLAGS.format)
-            print("\n".join(["wrote", *(f"  {path}" for path in paths)]))
-        except flags.UserError as problem:
-            say(f"left out: {study}, {name}: {problem}", sys.stderr)
-            status = 1
-    return status
+    return everything.write(runs, pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report"), FLAGS.format, FLAGS.dry_run)
 
 
 def one_page(positional):
     """Writes the page of all that is in the results folder."""
-    given = [name for name in (*EACH, "seeds", "study") if FLAGS[name].value is not None] + flags.named(positional)
-    if given:
-        name = given[0] if isinstance(given[0], str) else given[0][0].lstrip("-")
-        raise flags.UserError(f"--{name}: the page of --format=html is of all that is in --results_dir; leave it out, or --format")
-    out = pathlib.Path(FLAGS.out or "report.html")
+    _only_of_all("the page of --format=html is", positional)
+    out = pathlib.Path("report.html" if FLAGS.out is None else FLAGS.out)
     if out.is_dir() or out.suffix != ".html":
         raise flags.UserError(f"--out={out}: expected the name of a file that ends in .html")
-    if FLAGS.dry_run:
-        print(f"would write the page of {FLAGS.results_dir} into {out}")
-        return
     from tfprune.report import overall
 
+    if FLAGS.dry_run:
+        print(f"would write the page of {len(overall.runs_in(FLAGS.results_dir, REGISTRY).entries)} runs in {FLAGS.results_dir} into {out}")
+        return
     print(f"wrote {overall.write(FLAGS.results_dir, REGISTRY, out)}")
+
+
+def _only_of_all(what, positional):
+    """UserError where flags name experiments: that is of all there is."""
+    given = [name for name in (*EACH, "seeds", "study", *OF_EXPERIMENTS) if FLAGS[name].present] + flags.named(positional)
+    if given:
+        name = given[0] if isinstance(given[0], str) else given[0][0].lstrip("-")
+        raise flags.UserError(f"--{name}: {what} of all that is in --results_dir; leave it out, or --format")
 
 
 def own_study(runs):
@@ -111,7 +105,8 @@ def asked_for(positional):
             try:
                 runs += asked(REGISTRY, positional, list(assignments))
             except flags.UserError as error:
-                text = str(error)
+                text = str(error).replace("give one of ", "give one of --format=html (one page of all results), --format=png or pdf (their "
+                                          "figures), ")
                 for name, setting in EACH.items():
                     text = text.replace(f"--set {setting}=", f"--{name}=")
                 raise flags.UserError(text) from None
@@ -130,10 +125,12 @@ def seeds():
 
 
 if __name__ == "__main__":
-    flags.define(RESULTS_DIR, DATA_DIR)
-    flags.flags.DEFINE_enum("format", "png", ["png", "pdf", "html"], "png, pdf: figures of the experiments asked for, or of "
-                            "all in the results folder; html: one page of all of these")
-    flags.flags.DEFINE_string("out", None, "folder of the report, by default <results_dir>/report; of html the file, report.html")
+    flags.define(RESULTS_DIR, DATA_DIR, "network_pruning: what prune.py has measured of nets of any study; with --list: only the "
+                 "experiments of this study")
+    flags.flags.DEFINE_enum("format", "png", ["png", "pdf", "html"], "png, pdf: figures of the experiments asked for "
+                            "(without the flag png), or of all in the results folder; html: one page of all of these")
+    flags.flags.DEFINE_string("out", None, "folder of the report, by default <results_dir>/report; of html the file, by default "
+                              "report.html in the current folder")
     flags.flags.DEFINE_string("keeps", None, "of supermasks: the experiments at each of these shares of weights kept, such as 0.1,0.3,0.5")
     flags.flags.DEFINE_string("criteria", None, "of pruning: the experiments by each of these criteria, such as magnitude,apoz,random")
     flags.flags.DEFINE_string("seeds", None, "the experiments with each of these seeds, such as 0,1,2; curves are then means")

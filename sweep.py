@@ -10,6 +10,8 @@ A task is all stages of one experiment with one seed, in a process of its own th
 any. What is finished is skipped; what a killed sweep has begun goes on with the next one. Two sweeps over the same experiments share the
 work: each leaves alone what the other is at. All that a task says is in results/sweep/<family>/<run>.log. The exit status is 0 only if
 every task is done.
+
+Class filters and reports are no stages: decompose.py and report.py are called when the sweep has ended.
 """
 import importlib
 import sys

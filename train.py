@@ -5,6 +5,9 @@
     python train.py --experiment_id=9014 --evaluate             figures of the trained net; writes nothing
     python train.py --experiment_id=4 --pretrained=downloads/ID4/models/model-37     weights of the original study's TF1 checkpoint
     python train.py --experiment_id=5010 --pretrained=resnet50_usc_unsigned.pth --set hyper.keep=0.3 --evaluate      those of a .pth
+
+Afterwards the trained net is measured: its units by get_activations.py, get_redundancy.py and get_robustness.py, its class filters by
+decompose.py, and how far it can be pruned by prune.py. report.py shows what was found; sweep.py does many runs with one command.
 """
 from functools import partial
 
@@ -123,8 +126,9 @@ def only_records(folder):
 
 if __name__ == "__main__":
     flags.define(RESULTS_DIR, DATA_DIR)
-    flags.flags.DEFINE_string("pretrained", None, "checkpoint of the original study: IDs 2-240 and 4000-4038, TF1 (what its files' names "
-                              "begin with, or their folder), taken in place of training; 5000-5111, a .pth, from which training starts")
+    flags.flags.DEFINE_string("pretrained", None, "checkpoint of the original study. IDs 2-240 and 4000-4038: TF1 (what its files' names "
+                              "begin with, or their folder), and 7000, 7004-7007, 7010: .th, .pth or .npz, both taken in place of a "
+                              "training; 5000-5111: a .pth, from which training starts")
     flags.flags.DEFINE_string("resume", None, "a .pth of IDs 5000-5111 whose training goes on here: its epoch and optimizer are taken too")
     flags.flags.DEFINE_bool("evaluate", False, "say the figures of the trained net on the validation and the test set, and write nothing")
     flags.flags.DEFINE_float("memory_budget_gb", None, "GB (1e9 bytes) that a training step may take beyond TensorFlow and the data: "

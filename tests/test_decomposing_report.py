@@ -70,8 +70,8 @@ def test_everything_that_is_there(runs, tmp_path, capsys):
     assert sorted(path.name for path in paths) == sorted(path.name for path in (tmp_path / "report").iterdir()) == sorted(
         [f"{name}.csv" for name in ("decomposing", "class_filters", "filter_overlap", "essentiality", "class_accuracy", "accuracy_curve",
                                     "mutual_information", "gates")]
-        + [f"{name}.png" for name in ("class_filters", "filter_overlap", "essentiality_replace", "accuracy_curve", "mutual_information",
-                                      "gates")])
+        + [f"{name}.png" for name in ("class_filters", "filter_overlap", "filter_information", "essentiality_replace", "class_accuracy",
+                                      "accuracy_curve", "mutual_information", "gates")])
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths if path.suffix == ".png")
     table = pd.read_csv(tmp_path / "report" / "decomposing.csv").set_index("experiment_id")
     assert list(table.index) == [9030, 9032, 9034]  # the others have nothing
@@ -82,7 +82,7 @@ def test_everything_that_is_there(runs, tmp_path, capsys):
     assert table.head_parameters.to_dict() == {9030: 650, 9032: 60, 9034: 650} and set(table.dense_parameters) == {650}
     assert table.net_parameters[9030] - table.net_parameters[9032] == 590 and table.net_parameters[9030] == table.net_parameters[9034]
     out = capsys.readouterr().out
-    assert "97.5" in out and "ID9032 ResNet20 k=5" in out and "0.00805" in out
+    assert "97.5" in out and "ID9032 ResNet20 digits k=5" in out and "0.00805" in out
 
 
 def test_essentiality_over_draws(runs):
@@ -98,10 +98,9 @@ def test_essentiality_over_draws(runs):
 
 def test_shared_filters(runs):
     found = [results for results in of_runs(runs) if results.filters()]
-    shared = filter_figures.shared_filters(found[0].filters())
-    assert (shared.diagonal() == 5).all() and (shared.diagonal(1) == 2).all() and shared.sum() == 50 + 2 * 9 * 2
     table = decomposing.overlap(found)
-    assert len(table) == 100 and table[table["class"] == table.other].shared.eq(5).all() and table.shared.sum() == shared.sum()
+    shared = table.shared.to_numpy().reshape(10, 10)
+    assert (shared.diagonal() == 5).all() and (shared.diagonal(1) == 2).all() and shared.sum() == 50 + 2 * 9 * 2
 
 
 def test_what_figures_show(runs):
@@ -122,12 +121,20 @@ def test_what_figures_show(runs):
     heights = [bar.get_height() for bar in ours.patches]
     assert heights == pytest.approx([30] * 3 + [40] + [30] * 6 + [31] + [85] * 3 + [95] + [85] * 6 + [86])
     assert [tick.get_text() for tick in ours.get_xticklabels()] == [*map(str, range(10)), "all"] and "random" in others.get_title()
-    overlap = filter_figures.overlaps(chosen).axes[0]
-    assert [text.get_text() for text in overlap.texts][:3] == ["5", "2", "0"]
+    pairs = decomposing.overlap(chosen)
+    overlap, informative = (filter_figures.pairs(pairs, column).axes[0] for column in ("shared", "mutual_information"))
+    assert [text.get_text() for text in overlap.texts][:3] == ["5", "2", "0"] and overlap.images[0].get_clim() == (0, 2)
+    assert informative.images[0].get_array().ravel().tolist() == pytest.approx(pairs.mutual_information.tolist())
+    assert informative.texts[0].get_text() == ".274"
+    dense, few = filter_figures.accuracies(together(found, "validate")).axes
+    assert len(dense.patches) == 11 and {bar.get_height() for bar in dense.patches} == {97.5}
+    assert sorted({bar.get_height() for bar in few.patches}) == pytest.approx([90, 95, 97.5]) and len(few.patches) == 33
     gates = filter_figures.gates(together(found, "csg")).axes
     assert len(gates) == 4 and gates[0].get_ylim() == (0, 103) and "nats" in gates[3].get_ylabel()
     (information,) = filter_figures.information(together(found, "mutual_info")).axes
     assert "nats" in information.get_xlabel() and len(information.get_yticklabels()) == 1
+    expected = next(line for line in information.lines if line.get_label() == "random sets, exact expectation")
+    assert expected.get_xdata() == pytest.approx([.00805])
 
 
 def test_many_classes_and_sets_of_different_sizes(tmp_path):
@@ -144,7 +151,7 @@ def test_many_classes_and_sets_of_different_sizes(tmp_path):
     assert found[0].filters() == index
     matrix = filter_figures.matrices(found).axes[0]
     assert not matrix.lines and matrix.images[0].get_array().shape == (100, 500)
-    assert filter_figures.overlaps(found).axes[0].images[0].get_array().shape == (100, 100)
+    assert filter_figures.pairs(decomposing.overlap(found), "shared").axes[0].images[0].get_array().shape == (100, 100)
     axes = filter_figures.essentialities(decomposing.essentiality(found)).axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["all"] and axes.patches[0].get_height() == 25
 
@@ -158,16 +165,17 @@ def test_filters_from_files_have_runs_of_their_own(runs, tmp_path):
         with_indices(run, counted=False, given=files)
     assert other.path.name.startswith("ID9032_ResNet20_digits_k=5_seed=0+")
     found = of_runs(runs[2:3])
-    assert [results.label for results in found] == ["ID9032 ResNet20 k=5", "ID9032 ResNet20 k=5 -w net.th -i mine.json"]
+    assert [results.label for results in found] == ["ID9032 ResNet20 digits k=5", "ID9032 ResNet20 digits k=5 -w net.th -i mine.json"]
     assert found[1].counts() is None and found[1].members().sum() == 50
     axes = filter_figures.matrices(found).axes
     assert axes[1].images[0].get_array().max() == 1 and len(axes[1].lines[0].get_xdata()) == 50
-    assert [results.label for results in of_runs([other])] == ["ID9032 ResNet20 k=5"]
+    assert [results.label for results in of_runs([other])] == [f"ID9032 ResNet20 digits k=5 {other.path.name[-9:]}"]
 
 
 def test_only_what_is_there(runs, tmp_path):
     paths = decomposing.report([Run(REGISTRY[9033], runs[0].results_dir), runs[0]], tmp_path / "report")
-    assert [path.name for path in paths] == ["decomposing.csv", "class_accuracy.csv", "accuracy_curve.csv", "accuracy_curve.png"]
+    assert [path.name for path in paths] == ["decomposing.csv", "class_accuracy.csv", "accuracy_curve.csv",
+                                            "class_accuracy.png", "accuracy_curve.png"]
 
 
 def test_a_run_made_with_other_settings_is_refused(runs):

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from tests import documented
-from tests.conftest import ROOT, cli, script_environment, started
+from tests.conftest import ROOT, cli, ok, script_environment, started
 
 COMMANDS = [command for page in documented.PAGES for command in documented.commands(page)]
 PLACEHOLDERS = {"-m tfprune.provenance": {("--verify",), ("RUN",)},  # in sentences, not to be typed
@@ -143,6 +143,7 @@ def test_reports_of_a_whole_folder(results, data_dir, tmp_path, kind):
         name = csv.name.partition("_robustness")[0]
         shutil.copytree(results / "laptop" / name, tmp_path / "results/laptop" / name)
     shutil.copytree(results / "csv", tmp_path / "results/csv")
+    ok("pkl2csv_redundancy.py", f"--results_dir={tmp_path / 'results'}")  # what --streaming measured, too
     out = tmp_path / ("report.html" if kind == "html" else "figures")
     folders = [f"--results_dir={tmp_path / 'results'}", f"--data_dir={data_dir}", f"--out={out}"]
     status, said, err = cli("report.py", f"--format={kind}", *folders)

@@ -98,7 +98,7 @@ def test_the_figure(runs):
     points = accuracy.collections[0]
     assert np.allclose(points.get_offsets(), np.column_stack([table.centre, 100 * table.test])[:4])
     assert list(points.get_array()) == list(table.scale[:4])
-    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["plain VGG16 (ID 6999)"]
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["plain VGG16 (ID6999)"]
     heights = [bar.get_height() for bar in profiles.patches if hasattr(bar, "get_height")]
     assert heights == [*table.features[1], *table.features[3]]
 
@@ -114,13 +114,13 @@ def test_the_page(runs, chromium, tmp_path):
         _has_every_point(tab, table)
         _shows_the_features_of_the_net_pointed_at(tab, table)
         for name, row in (("best", 1), ("worst", 3)):
-            assert tab.inner_text(f"#{name}-heading").lower().startswith(f"{name}: id {IDS[row]}")
+            assert tab.inner_text(f"#{name}-heading").lower().startswith(f"{name}: id{IDS[row]}")
             assert tuple(tab.evaluate(f"document.getElementById('{name}').data[0].y")) == table.features[row]
         _is_coloured_by_the_measure_chosen(tab)
         _sorts_its_table(tab)
         assert tab.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)") == []
         assert set(tab.evaluate("[...document.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)")) == {
-            "Download plot as a PNG", "Zoom", "Pan", "Turntable rotation", "Reset camera to default"}  # none that sends it away
+            "Zoom", "Pan", "Turntable rotation", "Reset camera to default"}  # none that sends it away
 
 
 def _has_every_point(tab, table):
@@ -131,16 +131,16 @@ def _has_every_point(tab, table):
 
 
 def _shows_the_features_of_the_net_pointed_at(tab, table):
-    assert "ID 6096: location 7, scale 3.5, shape 0" in tab.inner_text("#profile-heading")
+    assert "ID6096: location 7, scale 3.5, shape 0" in tab.inner_text("#profile-heading")
     for index, right, down in tab.evaluate(PLACES)[2:]:
         tab.mouse.move(right, down)
-        tab.locator("#profile-heading", has_text=f"ID {IDS[index]}").wait_for(timeout=10_000)
+        tab.locator("#profile-heading", has_text=f"ID{IDS[index]}").wait_for(timeout=10_000)
         bars, outline = tab.evaluate("document.getElementById('profile').data.map(trace => trace.y)")
         assert tuple(bars) == table.features[index] and tuple(outline[:-1]) == table.features[4]
     heading = tab.inner_text("#profile-heading")
     assert "plain VGG16" in heading and "test 90.00\u00a0%, 10,006,999 parameters, 1B multiply-adds" in heading
     hovered = " ".join(tab.locator("#space .hovertext").all_text_contents())
-    assert "ID 6999" in hovered and "validation 89.00" in hovered and "training 95.00" in hovered
+    assert "ID6999" in hovered and "validation 89.00" in hovered and "training 95.00" in hovered
 
 
 def _is_coloured_by_the_measure_chosen(tab):
@@ -220,7 +220,7 @@ def test_listed_features_and_a_deep_net(chromium, tmp_path):
     with opened(chromium, written(runs, tmp_path), width=400) as tab:
         assert tab.evaluate("document.getElementById('space').data.map(trace => trace.name)") == ["family", "listed"]
         assert "Nets whose features are listed are squares" in tab.inner_text("main")
-        assert "ID 1: features as listed" in tab.inner_text("#best-heading")
+        assert "ID1: features as listed" in tab.inner_text("#best-heading")
         assert tab.evaluate("document.getElementById('best').data[0].y") == [7] * 24
 
 

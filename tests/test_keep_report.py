@@ -62,8 +62,8 @@ def test_measures_that_were_exported_are_in_it(trained):
 
 
 def test_the_figure_has_labels_a_line_of_guessing_and_the_shares_kept():
-    rows = [{"experiment_id": number, "curve": "FC", "seed": seed, "keep": keep, "density": keep + .01, "train": 1.0, "test": value,
-             "chance": .1} for number, (seed, keep, value) in enumerate([(0, .1, .4), (1, .1, .6), (0, .5, .9)])]
+    rows = [{"experiment_id": number, "curve": "FC", "seed": seed, "keep": keep, "at": keep, "density": keep + .01, "train": 1.0,
+             "test": value, "chance": .1} for number, (seed, keep, value) in enumerate([(0, .1, .4), (1, .1, .6), (0, .5, .9)])]
     training, test = supermasks.accuracy(pd.DataFrame(rows)).axes
     assert (test.get_xlabel(), test.get_ylabel(), test.get_title()) == ("weights kept [%]", "accuracy [%]", "Test accuracy")
     curve = test.containers[0].lines[0]

@@ -9,6 +9,7 @@ from experiments import REGISTRY
 from tests.browser import browser, opened
 from tests.test_decomposing_report import INDEX, measured, validated, with_indices
 from tests.test_pruning_figures import KS, LAYERS, MEASURED, pruned, shrunk_run
+from tests.test_report_page import until
 from tfprune import files
 from tfprune.overrides import override
 from tfprune.report import chart, histogram_slider, page, pruning_charts
@@ -77,12 +78,14 @@ def test_matrices_of_filters(decomposed):
     assert np.shape(heat["z"]) == (10, 64) and len(matrix.table) == 640 and np.max(heat["z"]) == 80  # of 50 images 40
     assert {(int(row), int(unit)) for row, unit in zip(marks["y"], marks["x"], strict=True)} == {
         (number, unit) for number, own in INDEX.items() for unit in own}
-    assert heat["x"][:3] == ["0", "1", "2"]  # the first class's own are a block
+    assert heat["x"][:3] == ["0", "1", "2"] and "Shown are" not in matrix.note  # the first class's own are a block
     shared, information = charts["filters-pairs-1-shared"], charts["filters-pairs-1-information"]
     values = np.array(shared.traces[0]["z"])
     assert (values.diagonal() == 5).all() and (values.diagonal(1) == 2).all() and shared.traces[0]["zmax"] == 2 and len(shared.table) == 100
+    assert shared.traces[0]["text"][0][:2] == ["5", "2"]
     share = 5 / 64
-    assert information.traces[0]["z"][3][3] == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert information.traces[0]["z"][3][3] == pytest.approx(entropy) and information.traces[0]["text"][3][3] == f"{entropy:.3f}"[1:]
 
 
 def test_many_filters_and_classes_are_cut(tmp_path):
@@ -102,7 +105,8 @@ def test_many_filters_and_classes_are_cut(tmp_path):
     assert len(charts["filters-pairs-1-shared"].table) == 3600 and "texttemplate" not in charts["filters-pairs-1-shared"].traces[0]
     assert charts["filters-accuracy-1"].traces[0]["x"] == ["all"] and f"filters-matrix-{filters.MOST + 1}" not in charts
     named = [part for part in section.parts if isinstance(part, str)]
-    assert len(named) == 3 and "seed=6; ID9032 ResNet20 digits k=5 seed=7" in named[0]
+    assert len(named) == 3 and "seed=6; ID9032 ResNet20 digits k=5, seed=7" in named[0]
+    assert charts["filters-matrix-1"].note.endswith(" Shown are the 80 most used of 1,000 filters and the first 100 of 200 classes.")
 
 
 @pytest.mark.parametrize(("command", "content"), [
@@ -170,6 +174,8 @@ def test_histograms_have_a_frame_a_sparsity(cut):
     assert [frame["name"] for frame in part.frames] == ["0", "0.001", "25", "90"] and len(part.frames) == len(set(KS))
     steps = part.layout["sliders"][0]["steps"]
     assert [step["args"][0] for step in steps] == [[frame["name"]] for frame in part.frames]
+    assert part.layout["sliders"][0]["active"] == 2 and [trace["y"] for trace in part.traces] == [
+        bars["y"] for bars in part.frames[2]["data"]]  # nearest to a half
     assert sum(np.count_nonzero(bars["y"]) for frame in part.frames for bars in frame["data"]) == len(part.table)
     first = part.table[(part.table.layer == "fc2") & (part.table.sparsity == .25)]
     assert first["count"].tolist() == [round(750) // (bin + 1) for bin in range(10)] and first["to"].iloc[-1] == pytest.approx(3)
@@ -184,7 +190,7 @@ def test_deep_nets_and_fine_histograms_are_compact():
     deep = Histograms("weight", np.linspace(0, 1, 50), {f"<{number}>": (np.linspace(0, 3, 301), counts) for number in range(40)})
     part = histogram_slider.slider(deep, "net", "deep")
     assert len(part.traces) == 9 and len(part.frames) == 40 and "9 of 40 layers" in part.note
-    assert part.layout["annotations"][0]["text"].startswith("&lt;0>")
+    assert chart.embedded(part)["layout"]["annotations"][0]["text"].startswith("&lt;0>")
     bars = part.frames[0]["data"][0]
     assert bars == {"x0": pytest.approx(1.05), "y": [20] * 10} and part.traces[0]["dx"] == pytest.approx(.1)
     assert len(json.dumps(chart.embedded(part))) < 1_000_000
@@ -199,6 +205,10 @@ def test_many_runs_share_traces(tmp_path):
         part = pruning_charts.against_sparsity(table[table.by == "unit"], "unit", "loss", "many")
     assert len(part.traces) == 2 and part.traces[0]["name"] == "FC4 on digits" and part.traces[0]["x"].count(None) == 2
     assert marked(part) == len(part.table) == 12 and part.traces[1]["y"] == pytest.approx([np.log(10)] * 2)
+    assert part.layout["yaxis"]["title"]["text"] == "cross-entropy [nats]" and part.traces[1]["name"] == "guessing (ln 10)"
+    regression = pruning_charts.against_sparsity(table[table.by == "unit"].assign(chance=np.nan), "unit", "loss", "few")
+    assert regression.layout["yaxis"]["title"]["text"] == "squared error"
+    assert not any("guess" in trace["name"] for trace in regression.traces)
 
 
 @pytest.mark.parametrize(("name", "content"), [
@@ -230,7 +240,30 @@ def test_in_a_browser(cut, decomposed, tmp_path):
             tab.locator(f"#{part.name}").scroll_into_view_if_needed()
             tab.locator(f"#{part.name} .main-svg").first.wait_for()
         assert tab.evaluate("document.documentElement.scrollWidth") == 400
-        _slides(tab, by_name(sections[1])["pruning-histogram-weight-1"])
+        part = by_name(sections[1])["pruning-histogram-weight-1"]
+        _slides(tab, part)
+        tab.emulate_media(color_scheme="dark")
+        until(tab, f"document.getElementById('{part.name}').layout.paper_bgcolor === '#16191d'")
+        _stays_at_its_first_step(tab, part)
+        _pictures_are_light(tab, part.name)
+        _stays_at_its_first_step(tab, part)
+
+
+def _stays_at_its_first_step(tab, part):
+    element = f"document.getElementById('{part.name}')"
+    assert tab.evaluate(f"[{element}.layout.sliders[0].active, {element}.data.map(trace => Array.from(trace.y))]") == [
+        0, [bars["y"] for bars in part.frames[0]["data"]]]
+
+
+def _pictures_are_light(tab, name):
+    """On a dark page too, which stays dark."""
+    with tab.expect_download() as waiting:
+        tab.click(f"[data-chart={name}][data-format=svg]")
+    picture = waiting.value.path().read_text()
+    assert "rgb(255, 255, 255)" in picture and "rgb(28, 31, 35)" in picture and "rgb(0, 114, 178)" in picture
+    assert not any(dark in picture for dark in ("rgb(22, 25, 29)", "rgb(232, 235, 239)", "rgb(45, 143, 213)"))
+    layout = f"document.getElementById('{name}').layout"
+    assert tab.evaluate(f"[{layout}.paper_bgcolor, {layout}.font.color]") == ["#16191d", "#e8ebef"]
 
 
 def _slides(tab, part):

@@ -236,8 +236,20 @@ def test_scores_before_and_after_training(trained):
     assert after.value.sum() == pytest.approx((values <= edges[-1]).mean(), abs=.02)
     before = rows[(rows.when == "before") & (rows.quantity == "share")]
     assert before.value.sum() == pytest.approx(1) and before[before.amount > 1 / np.sqrt(300) + .01].value.sum() == 0  # uniform
-    drawn = sum(len(trace["x"]) for trace in found.traces)
-    assert drawn == (table.value > 0).sum()
+    lines = {trace["name"]: np.array(trace["y"]) for trace in found.traces if trace["mode"] == "lines"}
+    means = table[(table.when == "before") & (table.quantity == "share")].groupby("amount").value.mean()
+    assert lines.pop("before training") == pytest.approx(100 * means[means > 0].to_numpy()) and len(lines) == 3
+    assert sum(map(len, lines.values())) == ((table.value > 0) & (table.when == "after") & (table.quantity == "share")).sum()
+    marks = [trace for trace in found.traces if trace["mode"] == "markers"]
+    assert [mark["x"] for mark in marks] == [[amount] for amount in table[table.quantity == "threshold"].amount] + [[None]]
+    assert marks[-1]["name"] == "threshold"  # in the legend
+
+
+def test_of_many_nets_some_histograms_are_shown(trained, monkeypatch):
+    monkeypatch.setattr(masks, "SHOWN", 2)
+    chart = charts(masks.section(trained))["supermasks-1-scores"]
+    assert [trace["name"] for trace in chart.traces if trace.get("visible") == "legendonly"] == ["keep 50 %"] * 2
+    assert "Of 3 nets 2 are shown" in chart.note
 
 
 def test_a_damaged_checkpoint_and_marker_are_named(trained, tmp_path):
@@ -280,7 +292,7 @@ def test_families_side_by_side_on_one_page(families, tmp_path):
         for number, rows in ((1, 5), (2, 2)):
             counts = f"document.getElementById('features-{number}-space').data.map(trace => trace.x.length)"
             assert sum(tab.evaluate(counts)) == rows
-        assert "ID 6096" in tab.inner_text("#features-1-profile-heading") and "ID 9201" in tab.inner_text("#features-2-profile-heading")
+        assert "ID6096" in tab.inner_text("#features-1-profile-heading") and "ID9201" in tab.inner_text("#features-2-profile-heading")
         tab.check("#features-2-measure input[value=gap]")
         colours = "[1, 2].map(number => document.getElementById(`features-${number}-space`).data[0].marker.color.length)"
         shown = "[1, 2].map(number => document.getElementById(`features-${number}-space`)._fullLayout.coloraxis.colorbar.title.text)"
@@ -288,8 +300,8 @@ def test_families_side_by_side_on_one_page(families, tmp_path):
         tab.locator("#features-2-space").scroll_into_view_if_needed()
         index, right, down = tab.evaluate(PLACES.replace('"space"', '"features-2-space"'))[0]
         tab.mouse.move(right, down)
-        tab.locator("#features-2-profile-heading", has_text=f"ID {(9200, 9201)[index]}").wait_for(timeout=10_000)
-        assert "ID 6096" in tab.inner_text("#features-1-profile-heading")
+        tab.locator("#features-2-profile-heading", has_text=f"ID{(9200, 9201)[index]}").wait_for(timeout=10_000)
+        assert "ID6096" in tab.inner_text("#features-1-profile-heading")
         with tab.expect_download() as download:
             tab.click("[data-chart=features-1-space][data-format=csv]")
         assert len(download.value.path().read_text().splitlines()) == 6

@@ -19,6 +19,7 @@ from tfprune.run import Run
 KS = (0.25, 0.0, 1e-05, 0.9)  # in the order asked for
 LAYERS = ("fc1", "fc2", "logits")
 MEASURED = ["measure.sparsities=" + ",".join(map(str, KS))]
+NETS, WAY = ("9040 digits, no penalty", "9041 digits, l1=0.001"), ", sparsities=0.25,0.0,1e-05,0.9"  # as labels say them
 
 
 def pruned(run, ks=KS, scale=1.0, penalty=0.0):
@@ -164,18 +165,21 @@ def test_only_what_was_asked(tmp_path):
 def test_report_of_runs_and_seeds(tmp_path, capsys):
     settings = [(9040, 0, 1.0), (9040, 1, .8), (9041, 0, .5)]
     runs = [pruned(Run(override(REGISTRY[number], MEASURED, seed), tmp_path), scale=scale) for number, seed, scale in settings]
+    tag, (plain, penalised) = runs[0].file("prune", "x.png").stem[1:], (f"ID{name}{WAY}" for name in NETS)
     paths = pruning.report(runs, tmp_path / "report")
-    assert [path.name for path in paths] == ["pruning.csv", "pruning.md", "pruning_accuracy.png"]
+    assert [path.name for path in paths] == [
+        "pruning.csv", "pruning.md", "pruning_accuracy.png", "pruning_loss.png", *(
+            f"pruning_histograms_{by}_{run.experiment.name}{tag}.png" for run in runs for by in ("weight", "unit"))]
     table = pd.read_csv(paths[0])
-    assert len(table) == 3 * 2 * 4 and list(table.curve.unique()) == ["FC4", "l1_reg=0.001"] and set(table.seed) == {0, 1}
+    assert len(table) == 3 * 2 * 4 and list(table.curve.unique()) == [plain, penalised] and set(table.seed) == {0, 1}
     text = paths[1].read_text()
-    assert "| FC4 | weight | 90.00 | 90.00 | 78.75 | 49.50 |" in text and "| run | pruned | 0 % | 0.001 % | 25 % | 90 % |" in text
+    assert f"| {plain} | weight | 90.00 | 90.00 | 78.75 | 49.50 |" in text and "| run | pruned | 0 % | 0.001 % | 25 % | 90 % |" in text
     assert "49.50" in capsys.readouterr().out
-    weights, units = pruning_curves.accuracies(pruning.tidy(runs)).axes
-    assert weights.get_xlabel() == "weights left [%]" and units.get_xlabel() == "units left [%]"
-    plain, penalised = (bars.lines[0] for bars in weights.containers)
-    assert plain.get_xdata() == pytest.approx([10, 75, 99.999, 100]) and plain.get_ydata()[-1] == pytest.approx(90)
-    assert penalised.get_ydata()[0] == pytest.approx(27.5)
+    weights, units = pruning_curves.against_sparsity(pruning.tidy(runs)).axes
+    assert weights.get_xlabel() == "weights pruned [%]" and units.get_xlabel() == "units pruned [%]"
+    first, second = (bars.lines[0] for bars in weights.containers)
+    assert first.get_xdata() == pytest.approx([10, 75, 99.999, 100]) and first.get_ydata()[-1] == pytest.approx(90)
+    assert second.get_ydata()[0] == pytest.approx(27.5)
     segments = weights.containers[0].lines[2][0].get_segments()  # deviation of 1.0 and 0.8
     assert segments[-1][1, 1] - segments[-1][0, 1] == pytest.approx(20)
 
@@ -183,8 +187,7 @@ def test_report_of_runs_and_seeds(tmp_path, capsys):
 def test_criteria_side_by_side(tmp_path):
     ways = [[*MEASURED, f"measure.criterion={name}"] for name in ("magnitude", "apoz")]
     runs = [pruned(Run(override(REGISTRY[number], way), tmp_path)) for number in (9040, 9041) for way in ways]
-    assert list(pruning.tidy(runs[:2]).curve.unique()) == ["magnitude", "apoz"]
-    assert list(pruning.tidy(runs).curve.unique()) == ["FC4, magnitude", "FC4, apoz", "l1_reg=0.001, magnitude", "l1_reg=0.001, apoz"]
+    assert list(pruning.tidy(runs).curve.unique()) == [f"ID{name}{WAY}{how}" for name in NETS for how in ("", ", criterion=apoz")]
     assert set(runs[0].path.glob("pruning*.csv")) == {runs[0].file("prune", "pruning.csv"), runs[1].file("prune", "pruning.csv")}
 
 
@@ -205,7 +208,8 @@ def test_sizes_before_and_after(tmp_path):
     runs = [shrunk_run(Run(override(REGISTRY[9040], [], seed), tmp_path), times) for seed, times in ((0, (4e-3, 1e-3)), (1, (6e-3, 1e-3)))]
     both = [*runs, pruned(shrunk_run(Run(override(REGISTRY[9041], MEASURED), tmp_path)))]
     paths = pruning.report(both, tmp_path / "report")
-    assert {path.name for path in paths} == {"pruning.csv", "pruning.md", "pruning_accuracy.png", "shrink.csv", "shrink.png"}
+    assert {path.name for path in paths if "histograms" not in path.name} == {
+        "pruning.csv", "pruning.md", "pruning_accuracy.png", "pruning_loss.png", "shrink.csv", "shrink.png"}
     table = pd.read_csv(tmp_path / "report" / "shrink.csv")
     assert len(table) == 9 and set(table.share) == {.5} and list(pd.read_csv(paths[0]).experiment_id.unique()) == [9041]
     figure = shrunk.before_and_after(table)
@@ -223,10 +227,10 @@ def test_sizes_before_and_after(tmp_path):
 
 def test_everything_pruned_has_a_place(tmp_path):
     run = pruned(Run(override(REGISTRY[9040], ["measure.sparsities=0,0.9,1"]), tmp_path), ks=(0, .9, 1))
-    axes = pruning_curves.accuracies(pruning.tidy([run])).axes[0]
+    axes = pruning_curves.against_sparsity(pruning.tidy([run])).axes[0]
     axes.figure.savefig(io.BytesIO())
     ticks = {text.get_position()[0]: text.get_text() for text in axes.get_xticklabels()}
-    assert ticks[100] == "100" and ticks[10] == "10" and ticks[5] == "0" and axes.get_xlim()[1] < 5
+    assert ticks[100] == "0" and ticks[10] == "90" and ticks[5] == "100" and axes.get_xlim()[1] < 5
 
 
 def test_what_is_refused(run, tmp_path):

@@ -83,13 +83,16 @@ def test_curves_are_named_by_what_differs(tmp_path):
     for run in runs:
         exported(run, [.5], [CURVE])
     assert list(width_study.tidy(runs).curve.unique()) == ["Alexnet", "init_type=2"]
+    runs[0] = Run(override(REGISTRY[2], ["measure.cut=0.25", "measure.criterion=apoz"]), tmp_path)  # of another stage
+    assert list(width_study.tidy(runs).curve.unique()) == ["Alexnet", "init_type=2"]
 
 
 def test_report_writes_pictures_and_a_table(runs, tmp_path, capsys):
     paths = width_study.report(runs, tmp_path / "out")
     assert [path.name for path in paths] == [
-        "width_study.csv", "train_accuracy.png", "test_accuracy.png", "prunability.png", "redundancy.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000 for path in paths[1:])
+        "width_study.csv", "perturbations.csv", "train_accuracy.png", "test_accuracy.png", "prunability.png", "redundancy.png",
+        "non_prunability.png", "non_redundancy.png", "perturbation_knockout.png", "perturbation_noise.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000 for path in paths[2:])
     table = width_study.tidy(runs)
     assert len(pd.read_csv(paths[0])) == (table.quantity != "chance").sum()
     assert "growth of redundancy when the width doubles, Alexnet_digits: g = 4.00" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import tempfile
 
 from tfprune.experiment import UserError
 
+DAMAGE = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)  # what JSON and tables of another shape lead to
 
 @contextlib.contextmanager
 def atomic(path):

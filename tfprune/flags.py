@@ -13,14 +13,15 @@ from tfprune.overrides import override
 from tfprune.progress import say
 
 FLAGS = flags.FLAGS
+LISTED = "with --list: only the experiments of this study"
 ABSL = {r"^flag (?=--)": "", r"invalid literal for int\(\) with base 10: .*": "expected a whole number",
         r"could not convert string to float: .*": "expected a number",
         r"\('Non-boolean argument to boolean flag', .*\)": "expected true or false"}  # what Python says of a flag's value: in words
 
 
-def define(results_dir, data_dir):
-    """Defines the shared flags; a script calls it once, before `run`."""
-    flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too: train.py 3")
+def define(results_dir, data_dir, study=LISTED):
+    """Defines the shared flags; a script calls it once, before `run`. `study` is what --study means to it."""
+    flags.DEFINE_string("experiment_id", None, "ID of one experiment; a bare number does too, such as 9004")
     flags.DEFINE_string("experiment_ids", None, "IDs and ranges of many, in order: 2-6,9002; feature amounts' old flags work too, "
                         "such as --dataset=MNIST; without an ID they mean its sweep: --vgg-depth=16 (docs/feature_amounts.md)")
     flags.DEFINE_string("config", None, "a recipe (YAML) of allenai/hidden-networks or your own, in place of an ID; the flags of "
@@ -30,17 +31,19 @@ def define(results_dir, data_dir):
     flags.DEFINE_integer("seed", None, "another seed of training; replaces seed=... in the name of the run", 0, recipe_files.LARGEST_SEED)
     flags.DEFINE_multi_string("set", [], "override of a setting, repeatable: --set hyper.batch_size=64 --set dataset.limit=1000")
     flags.DEFINE_enum("fidelity", "corrected", ["corrected", "original"], "original switches on the original's quirks (docs/fidelity.md)")
-    flags.DEFINE_bool("streaming", False, "redundancy from all rows without stored activations: --set measure.streaming=true")
+    flags.DEFINE_bool("streaming", False, "of get_redundancy, and of what is made from it: redundancy from all rows, without stored "
+                      "activations; the same as --set measure.streaming=true")
     flags.DEFINE_bool("overwrite", False, "do finished work again")
-    flags.DEFINE_bool("strict", False, "refuse unreadable images (imagenet), which are named and left out otherwise")
+    flags.DEFINE_bool("strict", False, "where records of imagenet are made: refuse unreadable images, which are named and left "
+                      "out otherwise")
     flags.DEFINE_bool("dry_run", False, "say what would be done, and do nothing")
-    define_list()
+    define_list(study)
 
 
-def define_list():
-    """Defines --list and --study."""
+def define_list(study=LISTED):
+    """Defines --list, and --study with its meaning."""
     flags.DEFINE_bool("list", False, "print the table of experiments and exit")
-    flags.DEFINE_string("study", None, "with --list: only this study; of report.py: network_pruning, for what prune.py measured of any net")
+    flags.DEFINE_string("study", None, study)
 
 
 def run(main, registry=None):

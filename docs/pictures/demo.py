@@ -22,6 +22,7 @@ from tfprune.report.axes import COLOURS, MARKERS, growth_axis, width_axis  # noq
 from tfprune.run import Run  # noqa: E402
 
 SIZE, DPI, COLOURS_OF_FILE = (12, 5.8), 100, 128  # inches; a small file
+LOW = 30  # percent: a bar that has no room for its label
 GREY = {"color": "grey", "linewidth": 1, "linestyle": "--"}
 
 
@@ -68,14 +69,18 @@ def filters(axes, run):
     """Test accuracy with noise in place of a class's own filters, or of all others, beside random sets of as many."""
     table = decomposing.essentiality(filter_results.of_runs([run]))
     table = table[table["class"] == "all"].set_index(["filters", "where"])["mean"]
-    for number, kind in enumerate(("ours", "random")):
-        places = [place + 0.4 * number - 0.2 for place in range(2)]
-        bars = axes.bar(places, [100 * table[kind, where] for where in ("own", "others")], 0.36, color=COLOURS[number])
-        axes.bar_label(bars, fmt="{:.0f}", label_type="center", color="white")
-        bars.set_label({"ours": "a class's five filters", "random": "five random ones"}[kind])
-    axes.axhline(100 * table["ours", "none"], label="without noise", **GREY)
-    axes.set_xticks(range(2), ["noise in them", "noise in all others"])
-    axes.set(title="Decomposing: five filters serve a class", ylabel="test accuracy [%]", ylim=(0, 168), yticks=range(0, 101, 20))
+    words = {"ours": "its own", "random": "random"}
+    for number, kind in enumerate(words):
+        for place, where in enumerate(("own", "others")):
+            height, middle = 100 * table[kind, where], place + 0.44 * number - 0.22
+            axes.bar(middle, height, 0.42, color=COLOURS[number])
+            inside = {"color": "white", "va": "top"} if height > LOW else {"color": COLOURS[number], "va": "bottom"}
+            axes.text(middle, height - 2 if height > LOW else height, f"{words[kind]}\n{height:.0f}", ha="center", fontsize=9.5, **inside)
+    base = 100 * table["ours", "none"]
+    axes.axhline(base, **GREY)
+    axes.text(0.5, base + 1, f"without noise: {base:.0f}", ha="center", va="bottom", color="dimgrey", fontsize=9.5)
+    axes.set_xticks(range(2), ["noise in a class's\nfive filters", "noise in all\nbut these five"])
+    axes.set(title="Decomposing: five filters serve a class", ylabel="test accuracy [%]", ylim=(0, 114), yticks=range(0, 101, 20))
 
 
 def pruned(axes, runs):
@@ -94,7 +99,7 @@ def taken_out(axes, run):
     left = {"multiply-adds": "multiply_adds", "parameters": "parameters", "file size": "bytes", "test accuracy": "accuracy"}
     bars = axes.barh(list(left), [100 * table[name]["cut"] / table[name]["trained"] for name in left.values()], 0.6, color=COLOURS[0])
     axes.bar_label(bars, fmt="{:.0f} %", padding=3)
-    axes.set(title="... and is gained: a quarter of units out", xlabel="left [%]", xlim=(0, 119), xticks=range(0, 101, 20))
+    axes.set(title="... and what it saves", xlabel="left without a quarter of the units [%]", xlim=(0, 119), xticks=range(0, 101, 20))
 
 
 def main(results_dir, out):

@@ -57,6 +57,12 @@ def growth_axis(axes, lowest, highest):
         axes.set_ylim(1, 100)
 
 
+def means(axes, places, values, deviations, **style):
+    """A curve of means with the standard deviations as error bars; without any deviation there are none in the legend either."""
+    some = np.nansum(np.asarray(deviations, float)) > 0
+    axes.errorbar(places, values, deviations if some else None, capsize=3, **style)
+
+
 def gap_note(missing):
     """`no results: ID 64, 70 (+3)`, or nothing where nothing is missing."""
     named = ", ".join(map(str, missing[:NAMED]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 DRAWN, TABULATED = 5, 7  # significant digits of numbers in charts, and in the tables to download
+SHOWN = ("x", "y", "name", "text", "customdata", "ticktext", "categoryarray")  # keys of texts that Plotly shows
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,20 @@ class Section:
 
 def embedded(chart):
     """What page.js draws a chart from, JSON-ready."""
-    return {"traces": plain(chart.traces, DRAWN), "layout": plain(chart.layout, DRAWN), "frames": plain(chart.frames, DRAWN),
+    drawn = {"traces": chart.traces, "layout": chart.layout, "frames": chart.frames}
+    return {**{name: _without_markup(plain(value, DRAWN)) for name, value in drawn.items()},
             "table": {str(name): _column(chart.table[name]) for name in chart.table}}
+
+
+def _without_markup(value, shown=False):
+    """A figure's part, or a value in it, with texts in which Plotly finds no tags, such as links, but line breaks: they are of names in
+    the results. Templates are ours, and stay.
+    """
+    if isinstance(value, dict):
+        return {key: _without_markup(part, shown or key in SHOWN) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_markup(part, shown) for part in value]
+    return re.sub("<(?!br>)", "&lt;", value) if shown and isinstance(value, str) else value
 
 
 def _column(values):

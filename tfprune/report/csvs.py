@@ -18,6 +18,7 @@ _COLUMNS = {
 }
 _KEPT = {"redundancy": ["set", "cross", "layer", "compressability", "performance"],
          "robustness": ["set", "cross", "layer", "kind", "amount", "agreement"]}
+BEYOND = 1e9  # no number of these tables gets here; of a net that training has lost there is none, NaN
 _KIND_OF = {name: kind for kind, name in PERTURBATION_NAMES.items()} | {str(number): kind for number, kind in enumerate(KINDS)}
 
 
@@ -58,7 +59,8 @@ def _read(run, kind):
 def _normalised(table, run, kind):
     table = table.rename(columns=_COLUMNS[kind])
     numbers = [name for name in _KEPT[kind] if name not in ("set", "layer", "kind")]
-    if not set(_KEPT[kind]) <= set(table.columns) or not all(map(pd.api.types.is_numeric_dtype, table[numbers].dtypes)):
+    if (not set(_KEPT[kind]) <= set(table.columns) or not all(map(pd.api.types.is_numeric_dtype, table[numbers].dtypes))
+            or (table[numbers].abs() >= BEYOND).any(axis=None)):
         raise _damaged(run.csv(kind), kind)
     return table[_KEPT[kind]].assign(layer=table.layer.astype(str), set=table["set"].replace("validation", "test"))
 

@@ -10,33 +10,57 @@ from tfprune.filters.draws import summarise
 from tfprune.filters.information import pair_measures
 from tfprune.report import filter_figures as figures
 from tfprune.report.figures import save
-from tfprune.report.filter_results import of_runs, together
+from tfprune.report.filter_results import Results, every, net_label, of_runs, together
+from tfprune.report.measured import readable
 
+STUDY, MOST = "decomposing", 12
 PERCENT = ("accuracy_all", "accuracy_k", "accuracy_trained")
 PRINTED = ["run", *PERCENT, "head_parameters", "dense_parameters", "overlap", "off_diagonal", "off_diagonal_random", "density", "mis"]
 
 
+def measured(runs):
+    """([(run, `Results`)] of whatever decompose.py was done with, and of trained nets of this study; a line for each damaged run)."""
+    from tfprune.report.filter_tables import of_results
+
+    known = {}
+
+    def read(run):
+        found = every(run, known)
+        for results in found:
+            of_results(results)  # refuses damaged ones
+        trained = run.done("train") if run.experiment.study == STUDY else None
+        if trained and not (found and found[0].run == run):
+            found.insert(0, Results(run, net_label(run), {}, None))
+        if trained:
+            found[0].trained = trained["result"]
+        return [(run, results) for results in found]
+
+    return readable(runs, read)
+
+
 def report(runs, folder, form="png"):
-    """Writes the tables and figures, of a form, of the runs, prints the summary, and returns the paths.
+    """Writes the tables and figures of the runs as they are, as of `written`.
 
     Raises:
       UserError: there is nothing of any run.
     """
-    found = of_runs(runs)
+    return written(of_runs(runs), folder, form)
+
+
+def written(found, folder, form="png"):
+    """Writes the tables and figures, of a form, of a list of `Results`, prints the summary, and returns the paths.
+
+    Figures are of the first MOST of these.
+    """
     tables, drawn = {"decomposing": summary(found)}, {}
-    with_filters = [results for results in found if "indices" in results.commands]
-    if with_filters:
-        tables |= {"class_filters": together(found, "indices"), "filter_overlap": overlap(with_filters)}
-        drawn |= {"class_filters": figures.matrices(with_filters), "filter_overlap": figures.overlaps(with_filters)}
-    if len(essential := essentiality(found)):
-        tables["essentiality"] = essential
-        noises = [noise for noise in essential.noise.unique() if noise != "none"]
-        drawn |= {f"essentiality_{noise}": figures.essentialities(essential[essential.noise.isin(("none", noise))]) for noise in noises}
-    for command, name, figure in (("validate", "class_accuracy", None), ("curve", "accuracy_curve", figures.curves),
-                                  ("mutual_info", "mutual_information", figures.information), ("csg", "gates", figures.gates)):
-        if len(table := together(found, command)):
-            tables[name] = table
-            drawn |= {name: figure(table)} if figure else {}
+    if len(found) > MOST:
+        print(f"figures are of the first {MOST} of {len(found)} results; tables are of all")
+    for own, drawing in ((found, False), (found[:MOST], True)):
+        for name, table in _tables(own).items():
+            tables |= {} if drawing else {name: table}
+            drawn |= _figures(name, table) if drawing else {}
+    with_filters = [results for results in found[:MOST] if "indices" in results.commands]
+    drawn |= {"class_filters": figures.matrices(with_filters)} if with_filters else {}
     folder = files.writable_folder(folder, "--out")
     for name, table in tables.items():
         files.write(folder / f"{name}.csv", table.to_csv(index=False))
@@ -44,6 +68,28 @@ def report(runs, folder, form="png"):
         save(figure, folder / f"{name}.{form}")
     print(as_text(tables["decomposing"]))
     return [folder / f"{name}.csv" for name in tables] + [folder / f"{name}.{form}" for name in drawn]
+
+
+def _tables(found):
+    """{name: tidy table} of each command that any of the runs has finished."""
+    with_filters = [results for results in found if "indices" in results.commands]
+    tables = {"class_filters": together(found, "indices"), "filter_overlap": overlap(with_filters) if with_filters else pd.DataFrame(),
+              "essentiality": essentiality(found)}
+    tables |= {name: together(found, command) for name, command in (("class_accuracy", "validate"), ("accuracy_curve", "curve"),
+                                                                    ("mutual_information", "mutual_info"), ("gates", "csg"))}
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _figures(name, table):
+    """{name: figure} of a table of `_tables`; that of class filters needs more than the table."""
+    if name == "filter_overlap":
+        return {name: figures.pairs(table, "shared"), "filter_information": figures.pairs(table, "mutual_information")}
+    if name == "essentiality":
+        return {f"{name}_{noise}": figures.essentialities(table[table.run.isin(rows.run) & table.noise.isin(("none", noise))])
+                for noise, rows in table.groupby("noise", sort=False) if noise != "none"}
+    draw = {"class_accuracy": figures.accuracies, "accuracy_curve": figures.curves, "mutual_information": figures.information,
+            "gates": figures.gates}
+    return {name: draw[name](table)} if name in draw else {}
 
 
 def summary(found):
@@ -71,21 +117,22 @@ def essentiality(found):
     return summarise(both, ("experiment_id", "run", "filters", "noise", "where", "class"))
 
 
-def overlap(found):
+def overlap(found, most=None):
     """What each two classes' filters have in common: experiment_id, run, class, other, shared (how many; where both are the same, how many
-    it has), mutual_information (of the two sets, nats; where both are the same, the set's entropy) and jaccard (index of overlap).
+    it has), mutual_information (of the two sets, nats; where both are the same, the set's entropy) and jaccard (index of overlap). With
+    `most` of the first classes.
     """
-    every = []
+    rows = []
     for results in found:
-        members = results.members()
+        members = results.members()[:most]
         sizes, numbers = members.sum(axis=1), np.arange(len(members))
         pairs = pair_measures(members.astype(float) @ members.T.astype(float), sizes[:, None], sizes, members.shape[1])
         first, second = (each.ravel() for each in np.meshgrid(numbers, numbers, indexing="ij"))
-        every.append(pd.DataFrame({
+        rows.append(pd.DataFrame({
             "experiment_id": results.run.experiment.id, "run": results.label, "class": first, "other": second,
             "shared": pairs["overlap"].astype(int).ravel(), "mutual_information": pairs["mutual_information"].ravel(),
             "jaccard": pairs["jaccard"].ravel()}))
-    return pd.concat(every, ignore_index=True)
+    return pd.concat(rows, ignore_index=True)
 
 
 def as_text(table):

@@ -11,7 +11,7 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
 
   let pointed = best, measure = Object.keys(measures).find(name => rows.some(row => row[name] !== null));
 
-  const hover = row => [`<b>ID ${row.experiment_id}</b>`, place(row), `test ${percent(row.test)}`, `validation ${percent(row.val)}`,
+  const hover = row => [`<b>ID${row.experiment_id}</b>`, place(row), `test ${percent(row.test)}`, `validation ${percent(row.val)}`,
                         `training ${percent(row.train)}`, `${whole.format(row.trainable)} parameters`,
                         `${short.format(row.macs)} multiply-adds`].join("<br>");
 
@@ -33,7 +33,7 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
   function space() {
     const narrow = element("space").clientWidth < NARROW;
     const size = (rows.length > 60 ? 5 : 7) - narrow, far = narrow ? 1.2 : 1;  // nearer, the titles of the axes would be cut
-    const named = {mode: "markers+text", texttemplate: `  ${plainName}`, textposition: "middle right"};
+    const named = {mode: "markers+text", texttemplate: plainName, textposition: "top center"};
     const traces = [points("family", {size}), {...points("plain", {size: size + 3, symbol: "diamond"}), ...named},
                     points("listed", {size, symbol: "square"})].filter(trace => trace.x.length);
     const axis = (title, name) => page.axis({title: {text: title}, range: padded(rows.map(row => row[name])), showbackground: true,
@@ -48,26 +48,28 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
   // The features of each layer of rows[index()], and the plain VGG's as an outline.
   const profile = index => () => {
     const row = rows[index()], places = layers.map((_, layer) => layer + 1);
-    const bars = {type: "bar", name: `ID ${row.experiment_id}`, x: places, y: row.features, customdata: layers,
-                  marker: {color: page.colour("bar")}, hovertemplate: "layer %{customdata}: %{y} features<extra></extra>",
-                  text: layers.length > 9 ? [] : row.features, textposition: "outside", cliponaxis: false};
+    const bars = {type: "bar", name: `ID${row.experiment_id}`, x: places, y: row.features, customdata: layers,
+                  marker: {color: page.colour("bar")}, hovertemplate: "layer %{customdata}: %{y} features<extra></extra>"};
+    // Each number stands on paper, so that no line strikes it out.
+    const number = {showarrow: false, yanchor: "bottom", bgcolor: page.colour("paper"), borderpad: 2, font: {size: 12}};
+    const annotations = layers.length > 9 ? [] : row.features.map((count, layer) => ({...number, x: layer + 1, y: count, text: `${count}`}));
     const outline = {type: "scatter", mode: "lines", name: plainName, x: [...places, layers.length + 1].map(place => place - .5),
                      y: [...plain, plain.at(-1)], line: {shape: "hv", color: page.colour("outline"), width: 2}, hoverinfo: "skip"};
     const xaxis = {title: {text: "layer"}, tickangle: 0, tickvals: places, ticktext: layers, range: [.4, layers.length + .6],
                    fixedrange: true};
     const legend = {orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom"};
-    return {traces: [bars, outline], layout: {legend, bargap: .15, margin: {l: 52, r: 8, t: 8, b: 44}, xaxis: page.axis(xaxis),
+    return {traces: [bars, outline], layout: {legend, annotations, bargap: .15, margin: {l: 52, r: 8, t: 8, b: 44}, xaxis: page.axis(xaxis),
                                               yaxis: page.axis({title: {text: "features"}, range: [0, tallest], fixedrange: true})}};
   };
 
   function heading(name, prefix, row) {
     const title = document.createElement("strong");
-    title.textContent = `${prefix}ID ${row.experiment_id}: ${place(row)}`;
+    title.textContent = `${prefix}ID${row.experiment_id}: ${place(row)}`;
     element(`${name}-heading`).replaceChildren(title, `\ntest ${percent(row.test)}, ` +
       `${whole.format(row.trainable)} parameters, ${short.format(row.macs)} multiply-adds`);
   }
 
-  const chart = page.chart(`${prefix}space`, space, ["toImage", "zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
+  const chart = page.chart(`${prefix}space`, space, ["zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
   const beside = page.chart(`${prefix}profile`, profile(() => pointed));
   page.chart(`${prefix}best`, profile(() => best));
   page.chart(`${prefix}worst`, profile(() => worst));

@@ -12,9 +12,18 @@ from tfprune.families import plain_features, widened
 from tfprune.report import feature_page
 from tfprune.report.axes import COLOURS, legend_below, panels
 from tfprune.report.figures import save
+from tfprune.report.measured import readable
 from tfprune.report.together import common
+from tfprune.report.unbelieved import number, whole
 
+STUDY = "feature_amounts"
+MOST_LAYERS = 1_000  # of any net
 BEST, WORST, PLAIN = COLOURS[0], COLOURS[1], COLOURS[6]
+
+
+def measured(runs):
+    """([(run, run)] of the study's nets, a line for each that is damaged)."""
+    return readable([run for run in runs if run.experiment.study == STUDY], lambda run: of_run(run) and [(run, run)])
 
 
 def report(runs, folder, form="png"):
@@ -102,7 +111,7 @@ def of_run(run):
     marker = run.require("train", "the report")
     try:
         return _row(run, marker["result"])
-    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+    except files.DAMAGE as problem:
         if isinstance(problem, UserError):
             raise
         raise UserError(f"{run.marker('train')}: damaged, or another version's; train the net again with --overwrite") from None
@@ -113,13 +122,23 @@ def _row(run, result):
     if counted is None:
         raise UserError(f"{experiment.flag}: its training counted no features of {experiment.dnn.name}; the report is of VGGs")
     features = tuple(counted["features"])
-    accuracies = {name: result.get(name, {}).get("accuracy", np.nan) for name in ("train", "val", "test")}
+    if not 0 < len(features) <= MOST_LAYERS or None in map(whole, features):
+        raise ValueError("no features of layers")
+    accuracies = {name: _number(result[name], "accuracy") if result.get(name) else np.nan for name in ("train", "val", "test")}
     return {"experiment_id": experiment.id, "name": experiment.name, "seed": experiment.seed,
             "kind": "listed" if experiment.dnn.features else "family" if experiment.dnn.scale else "plain",
-            **{name: counted[name] for name in ("location", "scale", "shape")}, "features": features,
-            "centre": np.average(np.arange(1, len(features) + 1), weights=features), "parameters": counted["parameters"],
-            "trainable": counted["trainable"], "macs": counted["multiply_adds"], **accuracies,
-            "gap": accuracies["train"] - accuracies["test"], "best_epoch": result["best_epoch"], "stopped": result["stopped"]}
+            **{name: _number(counted, name) for name in ("location", "scale", "shape")}, "features": features,
+            "centre": np.average(np.arange(1, len(features) + 1), weights=features), "parameters": _number(counted, "parameters"),
+            "trainable": _number(counted, "trainable"), "macs": _number(counted, "multiply_adds"), **accuracies,
+            "gap": accuracies["train"] - accuracies["test"], "best_epoch": _number(result, "best_epoch"), "stopped": str(result["stopped"])}
+
+
+def _number(values, name):
+    """A number of a done marker; ValueError where there is none."""
+    value = number(values, name)
+    if value is None:
+        raise ValueError(name)
+    return value
 
 
 def _against_centre(axes, table, column):
@@ -130,7 +149,7 @@ def _against_centre(axes, table, column):
     for row in plain.itertuples():
         height = 100 * getattr(row, column)
         axes.axhline(height, linestyle="--", color="grey", linewidth=1)
-        axes.plot(row.centre, height, "X", color=PLAIN, markersize=9, label=f"{table.attrs['plain']} (ID {row.experiment_id})")
+        axes.plot(row.centre, height, "X", color=PLAIN, markersize=9, label=f"{table.attrs['plain']} (ID{row.experiment_id})")
     axes.set_xlim(1, len(table.features[0]))
     axes.grid(alpha=0.3)
     if len(plain):
@@ -143,7 +162,7 @@ def _profiles(axes, table, plain):
     places = np.arange(1, len(plain) + 1)
     for shift, words, index, colour in ((-.2, "best", table.test.idxmax(), BEST), (.2, "worst", table.test.idxmin(), WORST)):
         row = table.loc[index]
-        axes.bar(places + shift, row.features, .4, color=colour, label=f"{words}: ID {row.experiment_id}, test {100 * row.test:.1f} %")
+        axes.bar(places + shift, row.features, .4, color=colour, label=f"{words}: ID{row.experiment_id}, test {100 * row.test:.1f} %")
     axes.stairs(plain, np.arange(len(plain) + 1) + .5, color=PLAIN, label=table.attrs["plain"])
     axes.set(title="Features of every layer", xlabel="layer", ylabel="features")
     axes.set_xticks(places, layer_names(plain), fontsize="small")

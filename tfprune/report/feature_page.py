@@ -73,9 +73,10 @@ def _space(table, prefix):
         page.chart(f"{prefix}space", "Each point is a trained net. Its colour is the share of images that it gets right, in the set chosen "
                    f"above, after its best epoch (that of the highest {table.attrs['judge']} accuracy); or how much higher that share is "
                    f"on training than on test images. {plain} Drag to rotate; point at a net, or tap it, to see its features.", wide=True),
-        page.chart(f"{prefix}profile", "The net pointed at, and before that the best one: how many features each of its layers has (bars) "
-                   f"and the {name} has (line). Layers with a number are convolutions, whose features are channels; fc1 and fc2 are the "
-                   "hidden dense layers, whose features are neurons. The last layer, which has the classes, is left out.", heading=True))
+        page.chart(f"{prefix}profile", f"How many features each layer of the net pointed at has (bars), and each of the {name} (line). "
+                   "Until you point at a net, the best one. Layers with a number are convolutions, whose features are channels; fc1 and "
+                   "fc2 are the hidden dense layers, whose features are neurons. The last layer, which has the classes, is left out.",
+                   heading=True))
 
 
 def _extremes(name, prefix):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfprune import files
 from tfprune.report import tables
-from tfprune.report.axes import COLOURS, MARKERS, gap_note, growth_axis, legend_below, panels, say_empty, width_axis, width_label
+from tfprune.report.axes import COLOURS, MARKERS, gap_note, growth_axis, legend_below, means, panels, say_empty, width_axis, width_label
 
 TITLES = {"prunability": "Prunable: 80 % of answers stay without them", "non_prunability": "Not prunable",
           "redundancy": "Redundant: 95 % of the variance is in the others", "non_redundancy": "Not redundant"}
@@ -40,12 +40,17 @@ def redundancy(table, title="", fidelity=None):
 
 
 def against_width(table, quantity, evaluation_set="test", title="", fidelity=None):
-    """One quantity on one set against width: accuracy, prunability, redundancy or a complement of these."""
+    """One quantity on one set against width: accuracy, squared_error, prunability, redundancy or a complement of these two."""
     return _side_by_side(table, [(quantity, evaluation_set)], title, fidelity)
 
 
-def perturbation_curves(table, title=""):
-    """Unchanged answers against the share of ablated units, a panel for each kind of net, a line for each width."""
+def perturbation_curves(table, title="", words="ablated units of each layer [%]", factor=100):
+    """Unchanged answers against how much is disturbed, a panel for each kind of net, a line for each width.
+
+    Args:
+      table: of quantity "agreement", of one kind of perturbation.
+      words, factor: what an amount is, and the factor to its unit; by default of ablated units.
+    """
     labels, widths = list(dict.fromkeys(table.curve)), sorted(table.width.unique())
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(widths)))
     figure, every = panels(len(labels), title)
@@ -55,24 +60,26 @@ def perturbation_curves(table, title=""):
             if width not in set(chosen.width):
                 continue
             by_amount = chosen[(chosen.width == width) & chosen.value.notna()].groupby("amount").value
-            amounts, mean, deviation = (100 * values.to_numpy(float) for values in (
+            amounts, values, deviations = (column.to_numpy(float) for column in (
                 by_amount.mean().index, by_amount.mean(), by_amount.std(ddof=0)))
-            axes.errorbar(amounts, mean, deviation, label=width_label(width), capsize=2, markersize=4,
-                          color=colours[number], marker=MARKERS[number % len(MARKERS)])
-        axes.axhline(KEPT, linestyle="--", color="grey", linewidth=1)
-        axes.set(title=label, xlabel="ablated units of each layer [%]", ylabel="unchanged answers [%]", xlim=(-3, 103), ylim=(0, 103))
+            means(axes, factor * amounts, 100 * values, 100 * deviations, label=width_label(width), markersize=4,
+                  color=colours[number], marker=MARKERS[number % len(MARKERS)])
+        axes.axhline(KEPT, linestyle="--", color="grey", linewidth=1, label=f"{KEPT} %")
+        axes.set(title=label, xlabel=words, ylabel="unchanged answers [%]", ylim=(0, 103))
+        if factor == 100:
+            axes.set_xlim(-3, 103)
         axes.grid(alpha=0.3)
         if chosen.value.notna().sum() == 0:
             say_empty(axes)
-        legend_below(axes, [gap_note(tables.missing_ids(chosen, ["agreement"]))], columns=5)
+        legend_below(axes, [gap_note(tables.missing_ids(chosen, ["agreement"]))], columns=6)
     return figure
 
 
 def parameters(table, title=""):
     """The number of trainable parameters against width, both axes logarithmic."""
     figure, (axes,) = panels(1, title)
-    for number, (label, (widths, means, _)) in enumerate(tables.curves(table.assign(set="test"), "parameters").items()):
-        axes.plot(widths, means, label=label, **_style(number))
+    for number, (label, (widths, counts, _)) in enumerate(tables.curves(table.assign(set="test"), "parameters").items()):
+        axes.plot(widths, counts, label=label, **_style(number))
     width_axis(axes, sorted(table.width.unique()))
     axes.set_yscale("log", base=10)
     axes.set_ylabel("trainable parameters")
@@ -93,8 +100,9 @@ def violins(table, title="", layer="conv2"):
             if len(density):
                 half = 0.45 * room * density.to_numpy() / density.max()
                 axes.fill_betweenx(density.index.to_numpy(), place - half, place + half, color=colour, alpha=0.5, linewidth=0)
-        means = chosen[chosen.quantity == "mean"].groupby("width").value.mean().reindex(widths)
-        axes.plot(places, means, linestyle="none", color=colour, marker=MARKERS[number], markeredgecolor="white", markersize=8, label=label)
+        average = chosen[chosen.quantity == "mean"].groupby("width").value.mean().reindex(widths)
+        axes.plot(places, average, linestyle="none", color=colour, marker=MARKERS[number % len(MARKERS)], markeredgecolor="white",
+                  markersize=8, label=label)
     axes.set_xticks(range(len(widths)), [width_label(width) for width in widths])
     axes.set(xlim=(-0.6, len(widths) - 0.4), ylim=(0, 1), xlabel="width factor", ylabel=f"|r| between the units of {layer}")
     axes.grid(alpha=0.3, axis="y")
@@ -108,7 +116,7 @@ def _side_by_side(table, chosen, title, fidelity=None):
     fidelity = fidelity or table.attrs.get("fidelity", "corrected")
     figure, every = panels(len(chosen), title)
     for axes, (quantity, evaluation_set) in zip(every, chosen, strict=True):
-        draw = _accuracy if quantity == "accuracy" else _units
+        draw = _units if quantity in TITLES else _performance
         draw(axes, table, quantity, evaluation_set, fidelity)
         width_axis(axes, sorted(table.width.unique()))
         found = table[(table.quantity == quantity) & (table["set"] == evaluation_set)]
@@ -117,12 +125,15 @@ def _side_by_side(table, chosen, title, fidelity=None):
     return figure
 
 
-def _accuracy(axes, table, quantity, evaluation_set, fidelity):
-    for number, (label, (widths, means, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
-        axes.errorbar(widths, 100 * means, 100 * deviations, label=label, capsize=3, **_style(number))
-    chance = 100 * table[(table.quantity == "chance") & (table["set"] == evaluation_set)].value.mean()
-    axes.axhline(chance, linestyle="--", color="grey", linewidth=1, label=f"guessing ({chance:.2g} %)")
-    axes.set(title=f"{SETS[evaluation_set]} accuracy", ylabel="accuracy [%]", ylim=(0, 103))
+def _performance(axes, table, quantity, evaluation_set, fidelity):
+    factor, words = (100, "accuracy [%]") if quantity == "accuracy" else (1, quantity.replace("_", " "))
+    for number, (label, (widths, values, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
+        means(axes, widths, factor * values, factor * deviations, label=label, **_style(number))
+    axes.set(title=f"{SETS[evaluation_set]} {quantity.replace('_', ' ')}", ylabel=words)
+    if quantity == "accuracy":
+        chance = 100 * table[(table.quantity == "chance") & (table["set"] == evaluation_set)].value.mean()
+        axes.axhline(chance, linestyle="--", color="grey", linewidth=1, label=f"guessing ({chance:.2g} %)")
+        axes.set_ylim(0, 103)
     found = table[table["set"] == evaluation_set]
     legend_below(axes, [gap_note(tables.missing_ids(found, [quantity]))])
 
@@ -137,12 +148,12 @@ def _units(axes, table, quantity, evaluation_set, fidelity):
         every = [100 * width / tables.WIDEST for width in widths]
         axes.plot(widths, every, "--", color="grey", linewidth=1, label="all units of the net: g = 2.00")
         inside += every
-    for number, (label, (widths, means, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
+    for number, (label, (widths, values, deviations)) in enumerate(tables.curves(table, quantity, evaluation_set, fidelity).items()):
         growing = f": g = {factors[label]:.2f}" if np.isfinite(factors[label]) else ""
-        means, deviations = 100 * means, 100 * deviations
-        axes.errorbar(widths, means, deviations, label=label + growing, capsize=3, **_style(number))
-        inside += [value for value in (*means, *(means - deviations), *(means + deviations)) if value > 0 and np.isfinite(value)]
-        zeros += [f"{label} {width_label(width)}" for width in widths[means == 0]]
+        values, deviations = 100 * values, 100 * deviations
+        means(axes, widths, values, deviations, label=label + growing, **_style(number))
+        inside += [value for value in (*values, *(values - deviations), *(values + deviations)) if value > 0 and np.isfinite(value)]
+        zeros += [f"{label} {width_label(width)}" for width in widths[values == 0]]
     positive = [value for value in inside if value > 0.02]  # an error bar may reach down to nothing
     growth_axis(axes, min(positive, default=np.nan), max(positive, default=np.nan))
     axes.set(title=TITLES[quantity], ylabel=f"{quantity.replace('_', '-')} [% of the widest net's units]")

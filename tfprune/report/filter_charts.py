@@ -6,10 +6,12 @@ from tfprune.report.chart import Chart
 from tfprune.report.filter_figures import CURVES, NOISES, PLACES
 from tfprune.report.sections.parts import percent_axis
 
-BAR = {"orientation": "h", "x": 0.5, "y": 1.02, "yanchor": "bottom", "thickness": 10, "len": 1}
+BAR = {"orientation": "h", "x": 0.5, "y": 1.02, "yanchor": "bottom", "thickness": 10, "len": 1, "ypad": 0}
 SIDE = 0.2  # of a class's place: how far from its middle a bar stands, and half its width
 ROOM = 1.5  # times as large is the next tick of a logarithmic axis
 DRAWS = "the bars' whiskers are the standard deviation over draws"
+NOISY = {"replace": "noise in place of filters", "matched": "noise like the filters' own in place of filters",
+         "zero": "0 in place of filters", "add": "noise added to filters", "shuffle": "other images' values in place of filters"}
 SYMBOLS, DASHES = ("circle", "square", "diamond", "triangle-up"), ("solid", "dash", "dot")
 RANDOM = {"own": "noise at random filters", "others": "noise at all but random filters"}
 
@@ -23,17 +25,26 @@ def matrix(table, name):
              "colorbar": BAR | {"title": {"text": "among the largest [% of the class's images]", "side": "top"}}}
     chosen = table[table.chosen]
     marks = {"type": "scatter", "mode": "markers", "x": chosen["filter"].astype(str).tolist(), "y": chosen["class"].astype(str).tolist(),
-             "marker": {"color": "$1", "size": 5, "line": {"color": "#ffffff", "width": 1}}, "hoverinfo": "skip", "name": "chosen"}
+             "marker": {"color": "#ffffff", "size": 6, "line": {"color": "#000000", "width": 1.5}}, "hoverinfo": "skip",
+             "name": "one of the class's own filters", "showlegend": True}
     heat = {"type": "heatmap", "x": filters, "y": classes, "z": values.tolist(), **scale,
             "hovertemplate": "class %{y}, filter %{x}: " + ("%{z:.1f} %" if known else "chosen: %{z}") + "<extra></extra>"}
     layout = {"xaxis": categories("filter, by the class that it serves most") | {"range": [-.5, len(filters) - .5]},
               "yaxis": categories("class") | {"range": [len(classes) - .5, -.5]},
-              "showlegend": False, "height": 200 + min(18 * len(classes), 500), "margin": {"t": 56 if known else 12}}
+              "height": 230 + min(18 * len(classes), 500), "margin": {"b": 84},
+              "legend": {"x": 1, "xanchor": "right", "y": 0, "yref": "container", "yanchor": "bottom"}}
     shown = "How often a filter is among the largest of an image, as a share of the class's images;" if known else "Of filters from a file,"
     return Chart(name, f"Which filters serve which class: {run_of(table)}",
                  f"{shown} a dot marks those that are the class's own. Filters stand in the order of the class that they serve most, so "
-                 "that a class's own make a block. Of very many filters the most used are shown, of very many classes the first.",
-                 [heat, marks], layout, table, wide=True)
+                 f"that a class's own make a block.{_left_out(table, len(classes), len(filters))}", [heat, marks], layout, table, wide=True)
+
+
+def _left_out(table, classes, filters):
+    """A sentence on what of a matrix is not shown, for which it has no room."""
+    all_classes, all_filters = table.attrs["whole"]
+    parts = [f"the {filters} most used of {all_filters:,} filters"] * (filters < all_filters) + [
+        f"the first {classes} of {all_classes:,} classes"] * (classes < all_classes)
+    return f" Shown are {' and '.join(parts)}." if parts else ""
 
 
 def accuracy(table, name):
@@ -60,8 +71,8 @@ def _of_noise(table, noise, name):
         for number, (where, title) in enumerate(PLACES.items()):
             own = table[(table.filters == filters) & (table["where"] == where)]
             words = title.partition(":")[0] if filters == "ours" else RANDOM[where]
-            marker = {"color": f"${number}"} | ({"symbol": "diamond", "size": 8, "line": {"color": "$ink", "width": 1}}
-                                                if filters == "random" else {})
+            marker = {"color": f"${number}"} if filters == "ours" else {
+                "color": "$paper", "symbol": ("diamond", "circle")[number], "size": 8, "line": {"color": "$ink", "width": 1.5}}
             traces += [form | _at_classes(own, classes, SIDE * (2 * number - 1), words) | {
                 "marker": marker, "error_y": spread(100 * own.sd) | {"color": "$ink"}}] if len(own) else []
     traces.append({"type": "scatter", "mode": "markers"} | _at_classes(base, classes, 0, "no noise") | {
@@ -69,10 +80,11 @@ def _of_noise(table, noise, name):
     layout = {"xaxis": {"title": {"text": "class (all: all images)"}, "tickvals": list(range(len(classes))), "ticktext": classes,
                         "range": [-.6, len(classes) - .4]},
               "yaxis": percent_axis("accuracy on the class"), "barmode": "overlay", "height": 420}
-    return Chart(name, f"Essential filters, {NOISES.get(noise, noise)}: {run_of(table)}",
+    return Chart(name, f"Accuracy with {NOISY.get(noise, noise)}: {run_of(table)}",
                  f"What is left of each class's recognition with noise ({NOISES.get(noise, noise)}) at the class's own filters, or at all "
                  f"others: means over draws of the noise; {DRAWS}. Essential are filters whose bar at their own is low while that at the "
-                 "others stays high. Diamonds: the same of random sets of as many filters.", traces, layout, table)
+                 "others stays high. Diamonds and circles: the same of random sets of as "
+                 "many filters.", traces, layout, table)
 
 
 def _at_classes(rows, classes, shift, name):
@@ -123,7 +135,7 @@ def spread(values):
 
 def categories(title):
     """An axis of classes or filters."""
-    return {"type": "category", "title": {"text": title, "standoff": 14}}
+    return {"type": "category", "title": {"text": title}}
 
 
 def run_of(table):

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tfprune.report.axes import COLOURS, MARKERS, legend_below, panels
+from tfprune.report.axes import COLOURS, MARKERS, legend_below, means, panels
 
 FEW_CLASSES, FEW_FILTERS = 20, 80  # of which each is named
 MOST_MARKS = 40_000  # places of a matrix in which a choice is marked
@@ -16,6 +16,8 @@ NOISES = {"replace": "N(0, 1) in their place", "matched": "N with their mean and
           "add": "N added", "shuffle": "other images' in their place"}
 COMPARED = {"at_own": "Noise at the class's own filters", "at_others": "Noise at all other filters",
             "decomposed": "Heads of a class's own filters, not trained on", "off_diagonal": "What the sets of two classes share"}
+PAIRS = {"shared": ("Filters that two classes share", "shared filters", "how many it has", ".0f"),
+         "mutual_information": ("Mutual information of two classes' filters", "mutual information [nats]", "its entropy", ".3f")}
 SETS = {"ours": "class filters", "csg": "largest gates (CSG)", "random": "random filters"}
 
 
@@ -59,8 +61,8 @@ def curves(table):
     for axes, (label, rows) in zip(every, table.groupby("run", sort=False), strict=True):
         for number, (name, title) in enumerate(CURVES.items()):
             by_top = 100 * rows[rows.filters == name].groupby("top").accuracy.agg(["mean", "std"])
-            axes.errorbar(by_top.index, by_top["mean"], by_top["std"], label=title, capsize=3, markersize=5, color=COLOURS[number],
-                          marker=MARKERS[number])
+            means(axes, by_top.index, by_top["mean"], by_top["std"], label=title, markersize=5, color=COLOURS[number],
+                  marker=MARKERS[number])
         dense = rows[rows.filters == "dense"]
         axes.axhline(100 * dense.accuracy.iloc[0], linestyle="--", color="grey", linewidth=1,
                      label=f"all {dense.top.iloc[0]} filters ({100 * dense.accuracy.iloc[0]:.2f} %)")
@@ -100,22 +102,48 @@ def essentialities(table):
     return figure
 
 
-def overlaps(found):
-    """How many filters two classes share, a panel a run."""
-    figure, every = panels(len(found), "Filters that two classes share")
-    for axes, results in zip(every, found, strict=True):
-        shared = shared_filters(results.filters()).astype(float)
-        sizes = shared.diagonal().copy()
-        np.fill_diagonal(shared, np.nan)
-        image = axes.imshow(shared, cmap="viridis", vmin=0, vmax=max(np.nanmax(shared), 1) if len(shared) > 1 else 1)
-        if len(shared) <= FEW_CLASSES:
-            for (row, column), value in np.ndenumerate(np.nan_to_num(shared, nan=-1)):
-                number, pale = (int(sizes[row]), False) if row == column else (int(value), value < 0.6 * np.nanmax(shared))
-                axes.text(column, row, number, ha="center", va="center", fontsize=7, color="white" if pale else "black")
-        _named(axes.set_xticks, range(len(shared)), FEW_CLASSES)
-        _named(axes.set_yticks, range(len(shared)), FEW_CLASSES)
-        axes.set(title=_wrapped(results.label), xlabel="class (on the diagonal: how many it has)", ylabel="class")
-        figure.colorbar(image, ax=axes, label="shared filters", ticks=MaxNLocator(integer=True))
+def accuracies(table):
+    """Accuracy of each class with all filters, with its own, and after training on, a panel a run.
+
+    Args:
+      table: the rows of `validate`: run, net, class, accuracy.
+    """
+    figure, every = panels(table.run.nunique(), "Accuracy of each class", columns=2)
+    for axes, (label, rows) in zip(every, table.groupby("run", sort=False), strict=True):
+        names, nets = list(dict.fromkeys(rows["class"])), list(rows.groupby("net", sort=False))
+        names = names if len(names) <= FEW_CLASSES + 1 else ["all"]
+        for number, (net, own) in enumerate(nets):
+            places = np.arange(len(names)) + 0.8 * ((number + 0.5) / len(nets) - 0.5)
+            axes.bar(places, 100 * own.set_index("class").accuracy.reindex(names), 0.76 / len(nets), label=net,
+                     color=COLOURS[number % len(COLOURS)])
+        axes.set_xticks(range(len(names)), names)
+        axes.set(title=_wrapped(label), xlabel="class", ylabel="test accuracy on the class [%]", ylim=(0, 103))
+        axes.grid(alpha=0.3, axis="y")
+        legend_below(axes, columns=3)
+    return figure
+
+
+def pairs(table, column):
+    """What two classes' filters have in common, a panel a run; colours end at the largest value of two different classes.
+
+    Args:
+      table: of `decomposing.overlap`. column: one of PAIRS.
+    """
+    title, unit, diagonal, pattern = PAIRS[column]
+    figure, every = panels(table.run.nunique(), title)
+    for axes, (label, rows) in zip(every, table.groupby("run", sort=False), strict=True):
+        values = rows[column].to_numpy(float).reshape(rows["class"].nunique(), -1)
+        others = values[~np.eye(len(values), dtype=bool)]
+        most = others.max(initial=0) or 1
+        image = axes.imshow(values, cmap="viridis", vmin=0, vmax=most)
+        if len(values) <= FEW_CLASSES:
+            for (row, place), value in np.ndenumerate(values):
+                axes.text(place, row, f"{value:{pattern}}".removeprefix("0" * (pattern != ".0f")), ha="center", va="center",
+                          fontsize=min(7, 90 / len(values)), color="white" if value < 0.6 * most else "black")
+        _named(axes.set_xticks, range(len(values)), FEW_CLASSES)
+        _named(axes.set_yticks, range(len(values)), FEW_CLASSES)
+        axes.set(title=_wrapped(label), xlabel=f"class (on the diagonal: {diagonal})", ylabel="class")
+        figure.colorbar(image, ax=axes, label=unit, ticks=MaxNLocator(integer=True) if column == "shared" else None)
     return figure
 
 
@@ -128,11 +156,13 @@ def information(table):
     axes.plot(values["own"], places - 0.08, linestyle="none", marker=MARKERS[0], color=COLOURS[0], label="class filters")
     axes.errorbar(values["random"], places + 0.08, xerr=values["random_sd"], linestyle="none", marker=MARKERS[1], color=COLOURS[1],
                   capsize=3, label="random sets of as many: mean and sd")
+    axes.plot(values["random_expected"], places + 0.08, linestyle="none", marker="|", markersize=16, markeredgewidth=2, color="black",
+              label="random sets, exact expectation")
     axes.set_yticks(places, [_wrapped(label, TITLE // 2) for label in labels], fontsize="small")
     axes.set(xlabel="mutual information of different classes' sets [nats]", ylim=(len(labels) - 0.4, -0.6))
     axes.set_xlim(0, 1.08 * (values["random"] + values["random_sd"].fillna(0)).combine(values["own"], max).max() or 1)
     axes.grid(alpha=0.3, axis="x")
-    legend_below(axes)
+    legend_below(axes, columns=1)
     return figure
 
 
@@ -149,21 +179,15 @@ def gates(table):
     for axes, (column, title) in zip(every, COMPARED.items(), strict=True):
         scale = 1 if column == "off_diagonal" else 100
         for number, ((run, name), rows) in enumerate(curves_of):
-            axes.errorbar(rows.top, scale * rows[column], scale * rows[f"{column}_sd"] if f"{column}_sd" in rows else None, capsize=3,
-                          label=SETS[name] + (f", {run}" if several else ""), markersize=5, color=COLOURS[number % len(COLOURS)],
-                          marker=MARKERS[number % len(MARKERS)])
+            means(axes, rows.top, scale * rows[column], scale * rows[f"{column}_sd"] if f"{column}_sd" in rows else 0,
+                  label=SETS[name] + (f", {run}" if several else ""), markersize=5, color=COLOURS[number % len(COLOURS)],
+                  marker=MARKERS[number % len(MARKERS)])
         axes.set_xticks(tops, tops)
         axes.set(title=title, xlabel="filters a class", ylabel="mutual information [nats]" if scale == 1 else "test accuracy [%]")
         axes.set_ylim(0, None if scale == 1 else 103)
         axes.grid(alpha=0.3)
         legend_below(axes)
     return figure
-
-
-def shared_filters(index):
-    """How many filters each two classes share, [classes, classes] ints; on the diagonal how many a class has."""
-    sets = [set(own) for _, own in sorted(index.items())]
-    return np.array([[len(one & other) for other in sets] for one in sets])
 
 
 def _wrapped(label, width=TITLE):

@@ -40,7 +40,8 @@ class Results:
             return None
         table, counts = self.rows("indices"), self.commands["indices"]["counts"]
         classes = len(counts) if counts else table["class"].max() + 1
-        return {number: table["filter"][table["class"] == number].tolist() for number in range(classes)}
+        own = {number: filters.tolist() for number, filters in table.groupby("class", sort=False)["filter"]}
+        return {number: own.get(number, []) for number in range(classes)}
 
     def counts(self):
         """How often each filter was among the largest of an image, as shares of a class's images, [classes, filters]; None of filters that
@@ -67,7 +68,7 @@ def of_runs(runs):
       UserError: none has any; says what to run.
     """
     known = {}
-    found = [_read(member, suffix) for run in runs for member, suffix in [(run, ""), *_given(run, known)]]
+    found = [_read(member, net_label(run) + suffix) for run in runs for member, suffix in [(run, ""), *_given(run, known)]]
     there = [results for results in found if results.commands or results.trained]
     if not there:
         flag, commands = runs[0].experiment.flag, ", ".join(OF_FILTERS)
@@ -83,8 +84,7 @@ def every(run, known=None):
     Raises:
       UserError: a file is damaged.
     """
-    found, name = {}, label(run)
-    name += "" if " k=" in name or " csg" in name else _top(run.experiment)  # of other studies' nets
+    found, name = {}, net_label(run)
     for member, suffix in [(run, ""), *_given(run, {} if known is None else known)]:
         for command, fields in OF_FILTERS.items():
             for measured in variants(member, command):
@@ -101,13 +101,22 @@ def together(found, command):
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+def net_label(run):
+    """The run's label, with the word for its class head where the name has none, as in other studies."""
+    name, experiment = label(run), run.experiment
+    if " k=" in name or " csg" in name:
+        return name
+    return name + (" csg" if experiment.training.trainer == "csg" else f" k={experiment.dnn.top:g}" if experiment.dnn.top else " all")
+
+
 def _given(run, known):
     """(run, what it was given) for each run of the same experiment whose weights or filters are those of files."""
     for name in _tagged(run.path.parent, known).get(run.path.name, ()):
         member = Run(dataclasses.replace(run.experiment, name=name), run.results_dir)
         markers = [marker for marker in (standing(member.marker(stage)) for stage in OF_FILTERS) if marker]
-        given = next((marker["result"]["from"] for marker in markers if marker["settings"]["trained_hash"] == run.experiment.trained_hash()
-                      and set(marker["result"]["from"]) <= {"-w", "-i"}), {})
+        trained = run.experiment.trained_hash()
+        sources = [marker["result"].get("from") for marker in markers if marker["settings"].get("trained_hash") == trained]
+        given = next((source for source in sources if isinstance(source, dict) and set(source) <= {"-w", "-i"}), {})
         if given:  # others have another hash: they are of other settings
             yield member, "".join(f" {flag} {pathlib.PurePath(file['path']).name}" for flag, file in sorted(given.items(), reverse=True))
 
@@ -122,14 +131,7 @@ def _tagged(folder, known):
     return known[folder]
 
 
-def _read(run, suffix):
-    experiment = run.experiment
+def _read(run, words):
     done = {stage: run.done(stage) for stage in STAGES}
     commands = {command: read_json(run.file(command, f"{command}.json")) for command in OF_FILTERS if done[command]}
-    words = f"ID{experiment.id} {experiment.dnn.name}{_top(experiment)}{suffix}"
     return Results(run, words, commands, done["train"] and done["train"]["result"])
-
-
-def _top(experiment):
-    """The word for a net's class head, after a space."""
-    return " csg" if experiment.training.trainer == "csg" else f" k={experiment.dnn.top:g}" if experiment.dnn.top else " all"

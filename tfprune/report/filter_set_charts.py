@@ -1,4 +1,6 @@
 """The page's charts of what classes' sets of filters share, and of class-specific gates, from the tables of filter_tables.py."""
+import math
+
 from tfprune.report.chart import Chart
 from tfprune.report.filter_charts import BAR, categories, line, run_of, spread
 from tfprune.report.filter_figures import COMPARED, NOISES, SETS
@@ -12,20 +14,23 @@ def pairs(table, name):
     return [_of_pairs(table, f"{name}-shared", "shared", "Filters that two classes share", "filters", "",
                       "How many filters two classes have in common; on the diagonal how many a class has."),
             _of_pairs(table, f"{name}-information", "mutual_information", "Mutual information of two classes' filters", "nats", ".3f",
-                      "Each class is a vector of zeros and ones over the filters; what two classes' vectors say about each other, the "
-                      "filters being the samples. On the diagonal a set's entropy.")]
+                      "Mutual information, over the filters, between \"is a filter of class a\" and \"is a filter of class b\": 0 if one "
+                      "says nothing about the other. On the diagonal it is the entropy of a class's own.")]
 
 
 def _of_pairs(table, name, column, title, unit, pattern, note):
     names = table["class"].astype(str).drop_duplicates().tolist()
     values = table[column].to_numpy().reshape(len(names), len(names))
     others = table[column][table["class"] != table.other]
-    heat = {"type": "heatmap", "x": names, "y": names, "z": values.tolist(), "colorscale": "Viridis", "zmin": 0,
-            "zmax": float(others.max()) or 1 if len(others) else 1, "colorbar": BAR | {"title": {"text": unit, "side": "top"}},
+    most = float(others.max()) or 1 if len(others) else 1
+    ticks = {"dtick": math.ceil(most / 8)} if not pattern else {}  # of a count, whole ones
+    heat = {"type": "heatmap", "x": names, "y": names, "z": values.tolist(), "colorscale": "Viridis", "zmin": 0, "zmax": most,
+            "colorbar": BAR | ticks | {"title": {"text": unit, "side": "top"}},
             "hovertemplate": f"classes %{{y}} and %{{x}}: %{{z:{pattern}}} {unit}<extra></extra>"}
-    if len(names) <= FEW and not pattern:
-        heat["texttemplate"] = "%{z}"
-    layout = {"xaxis": categories("class"), "yaxis": categories("class") | {"autorange": "reversed"}, "height": 420, "margin": {"t": 56}}
+    if len(names) <= FEW:
+        words = [[f"{value:{pattern}}".removeprefix("0" * bool(pattern)) for value in row] for row in values]
+        heat |= {"text": words, "texttemplate": "%{text}"}
+    layout = {"xaxis": categories("class"), "yaxis": categories("class") | {"autorange": "reversed"}, "height": 420}
     note += " Colours end at the largest value of two different classes."
     return Chart(name, f"{title}: {run_of(table)}", note, [heat], layout, table)
 

@@ -3,11 +3,12 @@ import numpy as np
 import pandas as pd
 
 from tfprune.experiment import UserError
+from tfprune.files import DAMAGE
 from tfprune.report import decomposing
 from tfprune.report.filter_figures import NOISES, in_blocks
 
 MOST_CELLS, MOST_CLASSES, MOST_PAIRED = 8_000, 100, 60  # of a matrix; of more filters the most used are shown, of more classes the first
-MOST_UNITS = 100_000  # filters, or classes, of any net
+MOST_OF_ANY, MOST_MEMBERS = 5_000, 100_000_000  # classes, and classes times filters, of any net
 FEW_CLASSES = 20  # of more there is only the mean over all
 
 
@@ -22,9 +23,10 @@ def of_results(results):
     for name, (command, make) in TABLES.items():
         if command in results.commands:
             try:
-                _check_sizes(results, command)
+                if command == "indices":
+                    _check_indices(results)
                 found[name] = _checked(make(results))
-            except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError):
+            except DAMAGE:
                 raise UserError(f"{results.paths[command]}: damaged, or another version's; run decompose.py {command} again with "
                                 "--overwrite") from None
     return found
@@ -40,13 +42,14 @@ def matrix(results):
     shown = used[in_blocks(values[:, used])]
     first, filters = (each.ravel() for each in np.meshgrid(np.arange(len(values)), shown, indexing="ij"))
     share = np.nan if shares is None else values[first, filters]
-    return _of_run(results, pd.DataFrame({"class": first, "filter": filters, "share": share, "chosen": members[first, filters]}))
+    table = _of_run(results, pd.DataFrame({"class": first, "filter": filters, "share": share, "chosen": members[first, filters]}))
+    table.attrs["whole"] = len(results.filters()), members.shape[1]  # classes and filters that there are
+    return table
 
 
 def pairs(results):
     """`decomposing.overlap`, of the first classes."""
-    table = decomposing.overlap([results])
-    return table[(table["class"] < MOST_PAIRED) & (table.other < MOST_PAIRED)].reset_index(drop=True)
+    return decomposing.overlap([results], MOST_PAIRED)
 
 
 def essentiality(results):
@@ -97,11 +100,14 @@ def _few(table):
     return table.assign(**{"class": names})[chosen].reset_index(drop=True)
 
 
-def _check_sizes(results, command):
-    """ValueError of filters or classes beyond all nets, for which there would be no memory."""
-    table = results.rows(command)
-    if command == "indices" and max(results.commands[command]["units"], table["class"].max(), table["filter"].max()) > MOST_UNITS:
-        raise ValueError("too many")
+def _check_indices(results):
+    """ValueError of filters that there are not, and of classes beyond all nets, for which there would be no memory."""
+    table, content = results.rows("indices").astype({"class": int, "filter": int}), results.commands["indices"]
+    classes = len(content["counts"] or range(table["class"].max() + 1))
+    if not 0 < classes <= MOST_OF_ANY or not 0 < classes * content["units"] <= MOST_MEMBERS:
+        raise ValueError("no such net")
+    if not table["class"].between(0, classes - 1).all() or not table["filter"].between(0, content["units"] - 1).all():
+        raise ValueError("no such filter")
 
 
 def _checked(table):

@@ -1,9 +1,8 @@
 """The supermasks' figures of what single layers keep: densities, and scores before and after training, from the tables of the page."""
-import numpy as np
-
 from tfprune.report.axes import legend_below, panels, shades
+from tfprune.report.pruning_frames import evenly
 
-WHEN = {"before": {"linestyle": ":"}, "after": {}}
+SHARES = 4  # nets whose scores are drawn: histograms of more lie on each other
 
 
 def densities(table):
@@ -22,19 +21,31 @@ def densities(table):
 
 
 def scores(table):
-    """Histograms of magnitudes (`scores.tidy`): dotted before training, solid after it, with a marker at the threshold."""
+    """Histograms of magnitudes (`scores.tidy`): in grey before training, the mean over the nets, and in colours after it, of up to SHARES
+    nets, with a marker at the threshold.
+    """
     figure, (axes,) = panels(1, table.attrs.get("title", ""))
-    for words, rows, colour in named(table):
-        for when, style in WHEN.items():
-            share = rows[(rows.when == when) & (rows.quantity == "share") & (rows.value > 0)]
-            axes.plot(share.amount, 100 * share.value, color=colour, label=words if when == "after" else None, **style)
-        limit = rows[rows.quantity == "threshold"]
-        axes.plot(limit.amount, 100 * limit.value.where(limit.value > 0, np.nan), "o", color=colour, markeredgecolor="black")
-    axes.set(title=f"Largest masked layer ({', '.join(dict.fromkeys(table.layer))})", xlabel="magnitude of what the mask ranks",
-             ylabel="share in a bin [%]", yscale="log")
+    nets = named(table)
+    shown = evenly(nets, SHARES)
+    for words, rows, colour in shown:
+        share, limit = _histogram(rows, "after"), rows[(rows.quantity == "threshold") & (rows.value > 0)]
+        axes.plot(share.index, share, color=colour, label=words)
+        axes.plot(limit.amount, 100 * limit.value, "o", color=colour, markeredgecolor="black", zorder=4)
+    share = _histogram(table, "before")
+    axes.plot(share.index, share, color="black", linestyle=":", linewidth=2.5, zorder=3, label="before training")
+    axes.plot([], [], "o", color="white", markeredgecolor="black", label="threshold")
+    axes.set(title=f"Before and after training, largest masked layer\n({', '.join(dict.fromkeys(table.layer))})",
+             xlabel="magnitude of what the mask ranks", ylabel="share in a bin [%]", yscale="log")
     axes.grid(alpha=.3)
-    legend_below(axes, ["dotted: before training; marker: threshold"], columns=4)
+    some = f"{len(shown)} of {len(nets)} nets; " if len(shown) < len(nets) else ""
+    legend_below(axes, [f"{some}what is right of its threshold is kept"], columns=3)
     return figure
+
+
+def _histogram(rows, when):
+    """The share of each bin that has any, in percent, the mean over nets."""
+    share = rows[(rows.when == when) & (rows.quantity == "share")].groupby("amount").value.mean()
+    return 100 * share[share > 0]
 
 
 def named(table):

@@ -13,7 +13,6 @@ from tfprune.report.chart import Section
 from tfprune.report.found import found
 from tfprune.report.run_state import STATES
 from tfprune.report.sections import SECTIONS
-from tfprune.report.sections.parts import DAMAGE
 from tfprune.run import OF_FILTERS
 
 NAMED = 500  # so many files that are left out are named; of more, how many
@@ -30,17 +29,23 @@ def write(results_dir, registry, out):
       out: path of the page; what is there is replaced.
 
     Raises:
-      UserError: there is no such folder, or nothing in it; or the page cannot be written; or plotly is not installed.
+      UserError: as `runs_in`; or the page cannot be written; or plotly is not installed.
     """
-    out, (entries, strangers) = pathlib.Path(out), found(results_dir, registry)
-    if not entries:
-        raise UserError(f"--results_dir={results_dir}: no runs in it; train.py makes some, as <family>/<name>/")
+    out, (entries, strangers) = pathlib.Path(out), runs_in(results_dir, registry)
     strangers.pop(str(out.name) if out.parent.resolve() == pathlib.Path(results_dir).resolve() else "", None)
     results = _results(entries, strangers)
     shown = [_overview(entries), *results, *_left_out(entries, strangers), _provenance(entries)]
     files.writable_folder(out.parent, "--out")
     files.write(out, page.of_sections(f"Results: {pathlib.Path(results_dir).resolve().name}", shown))
     return out
+
+
+def runs_in(results_dir, registry):
+    """What is `found` in a results folder; UserError where there is no such folder, or no run in it."""
+    there = found(results_dir, registry)
+    if not there.entries:
+        raise UserError(f"--results_dir={results_dir}: no runs in it; train.py makes some, as <family>/<name>/")
+    return there
 
 
 def _results(entries, strangers):
@@ -50,7 +55,7 @@ def _results(entries, strangers):
         module = importlib.import_module(f"tfprune.report.sections.{name}")
         try:
             sections.append(module.section([entry.run for entry in (_filtered(entries) if name == "filters" else _trained(entries))]))
-        except (UserError, OSError, *DAMAGE) as problem:
+        except (UserError, OSError, *files.DAMAGE) as problem:
             strangers[f"section {name}"] = str(problem) or type(problem).__name__
     return [section for section in sections if section]
 

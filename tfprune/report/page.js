@@ -3,7 +3,7 @@
 const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)"), touched = matchMedia("(pointer: coarse)");
-  const drawn = [];
+  const drawn = {};  // {name: a chart's functions `draw`, which draws it again, and `figure`, which says what it is in the theme}
 
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -20,23 +20,31 @@ const page = (() => {
   }
 
   // Draws what `make()` gives, {traces, layout, frames}, into the chart `name`; returns a function that draws it again, and the element.
-  // `buttons`: Plotly's names of those that it gets; none that would send the chart away.
-  function chart(name, make, buttons = ["toImage"]) {
+  // A slider stays where it is. `buttons`: Plotly's names of those that it gets; none that would send the chart away, or save it in the
+  // colours of the screen.
+  function chart(name, make, buttons = []) {
     const element = document.getElementById(name);
-    const draw = () => {
-      const {traces, layout, frames} = make();
+    const figure = () => {
+      const {traces, layout, frames} = atStep(make(), element.layout?.sliders?.[0].active);
       const theme = {paper_bgcolor: colour("paper"), plot_bgcolor: colour("paper"), uirevision: name,
                      modebar: {bgcolor: "transparent", color: colour("faint"), activecolor: colour("ink")},
                      font: {color: colour("ink"), family: "system-ui, 'DejaVu Sans', sans-serif"},
                      hoverlabel: {bgcolor: colour("fill"), bordercolor: colour("faint"), font: {color: colour("ink")}, align: "left"}};
-      const place = element.layout?.sliders?.[0].active ?? 0;
-      plotly().react(element, {data: traces, layout: {...theme, ...layout}, frames,
-                               config: {displaylogo: false, responsive: true, modeBarButtons: [buttons]}})
-        .then(() => place > 0 && slide(element, place));
+      const config = {displaylogo: false, responsive: true, displayModeBar: buttons.length > 0 && "hover", modeBarButtons: [buttons]};
+      return {data: traces, layout: {...theme, ...layout}, frames, config};
     };
+    const draw = () => plotly().react(element, figure());
     draw();
-    drawn.push(draw);
+    drawn[name] = {draw, figure};
     return {draw, element};
+  }
+
+  // A figure with its slider at one of its steps, and the traces of that step's frame; as it is where there is none.
+  function atStep({traces, layout, frames}, place) {
+    const slider = layout.sliders?.[0], frame = slider && frames.find(({name}) => name === slider.steps[place]?.args[0][0]);
+    if (!frame) return {traces, layout, frames};
+    const moved = traces.map((trace, number) => ({...trace, ...frame.data[frame.traces?.indexOf(number) ?? number]}));
+    return {traces: moved, layout: {...layout, sliders: [{...slider, active: place}]}, frames};
   }
 
   // A copy in which "$0", "$ink", "$0/20" (20 % opaque) and the like are colours of the theme.
@@ -118,11 +126,26 @@ const page = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
 
+  // A figure from the side and with the axes and curves that the reader has chosen in its chart.
+  function asSeen(element, {data: traces, layout, config}) {
+    const seen = Object.entries(layout).map(([key, part]) => {
+      const now = element.layout[key];
+      if (/^[xy]axis\d*$/.test(key)) return [key, {...part, range: now.range, autorange: false}];
+      return [key, /^scene\d*$/.test(key) ? {...part, camera: now.camera ?? part.camera} : part];
+    });
+    const shown = traces.map((trace, number) => ({...trace, visible: element.data[number].visible}));
+    return {data: shown, layout: Object.fromEntries(seen), config};
+  }
+
+  // Pictures are light, whatever the screen: they are for paper.
   function download({chart: name, format}) {
     if (format === "csv") return save(`${name}.csv`, csv(data.charts[name].table));
     drawOnce(name);
-    const {clientWidth: width, clientHeight: height} = document.getElementById(name);
-    return Plotly.downloadImage(name, {format, filename: name, width, height, scale: format === "png" ? 3 : 1});
+    const element = document.getElementById(name), {clientWidth: width, clientHeight: height} = element;
+    document.documentElement.classList.add("light");  // and off again before anybody sees it
+    const light = asSeen(element, drawn[name].figure());
+    document.documentElement.classList.remove("light");
+    return Plotly.downloadImage(light, {format, filename: name, width, height, scale: format === "png" ? 3 : 1});
   }
 
   // Numbers as numbers, other cells as text; undefined for a dash, which no order has but the last place.
@@ -178,6 +201,6 @@ const page = (() => {
   }), {rootMargin: "600px"});
   addEventListener("load", () => requestIdleCallback(() => names.forEach(name => near.observe(document.getElementById(name)))));
   addEventListener("beforeprint", () => names.forEach(drawOnce));
-  dark.addEventListener("change", () => drawn.forEach(draw => draw()));
+  dark.addEventListener("change", () => Object.values(drawn).forEach(({draw}) => draw()));
   return {data, chart, colour, axis};
 })();

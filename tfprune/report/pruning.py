@@ -11,10 +11,13 @@ from tfprune.pruning_words import GIFS
 from tfprune.report import pruning_curves, pruning_frames, shrunk
 from tfprune.report import pruning_figures as figures
 from tfprune.report.figures import save
+from tfprune.report.measured import curve_label, label, readable, variants
 from tfprune.report.pruning_results import read_histograms, read_table
-from tfprune.report.together import common, curve_labels
+from tfprune.report.together import common
+from tfprune.run import OF_PRUNING
 
 HISTOGRAMS = {"weight": "pruned_weights_l1_k=", "unit": "pruned_units_l2_k="}  # the original's names, to which the sparsity is added
+MOST_HISTOGRAMS = 8  # runs
 
 
 def run_figures(run):
@@ -46,35 +49,67 @@ def run_figures(run):
     return list(paths.values())
 
 
-def report(runs, folder, form="png"):
-    """Writes the tables and figures of the runs, prints the accuracies, and returns the paths.
+def measured(runs):
+    """([(run, (stage, the run as it was measured))] for each time that prune.py or shrink.py was done, a line for each damaged run)."""
+    def read(run):
+        return [(run, (stage, member)) for stage in OF_PRUNING for member in variants(run, stage)]
 
-    Of what prune.py measured `pruning.csv` is tidy, `pruning.md` has accuracies by sparsity, and `pruning_accuracy.<form>` a curve for all
-    seeds of what else differs; of what shrink.py made there are `shrink.csv` and `shrink.<form>`.
+    return readable(runs, read)
+
+
+def report(runs, folder, form="png"):
+    """Writes the tables and figures of the runs as they are, as of `written`.
 
     Raises:
-      UserError: a run has neither, or the runs have different numbers of classes and cannot share an axis.
+      UserError: a run is neither pruned nor made smaller, or the runs have different numbers of classes and cannot share an axis.
     """
-    common(runs, "data sets with one number of classes", lambda experiment: classes(experiment.dataset))
-    pruned, small = ([run for run in runs if run.done(stage)] for stage in ("prune", "shrink"))
+    found = [(stage, run) for stage in OF_PRUNING for run in runs if run.done(stage)]
     for run in runs:
-        if run not in small:
+        if run not in [run for _, run in found]:
             _require(run)
-    written, drawn = {}, {}
+    return written(found, folder, form)
+
+
+def written(found, folder, form="png"):
+    """Writes the tables and figures of what was measured, prints the accuracies, and returns the paths.
+
+    Of what prune.py measured `pruning.csv` is tidy, `pruning.md` has accuracies by sparsity, `pruning_accuracy.<form>` and
+    `pruning_loss.<form>` have a curve for all seeds of a net, and `pruning_histograms_<weight|unit>_<run>.<form>` shows some sparsities;
+    of what shrink.py made there are `shrink.csv` and `shrink.<form>`.
+
+    Args:
+      found: [(stage, run)], the stage being "prune" or "shrink".
+    """
+    pruned, small = ([run for stage, run in found if stage == wanted] for wanted in OF_PRUNING)
+    common([run for _, run in found], "data sets with one number of classes", lambda experiment: classes(experiment.dataset))
+    texts, drawn = {}, {}
     if pruned:
         table = tidy(pruned)
-        written |= {"pruning.csv": table.to_csv(index=False), "pruning.md": pruning_curves.as_markdown(table)}
-        drawn[f"pruning_accuracy.{form}"] = pruning_curves.accuracies(table)
+        texts |= {"pruning.csv": table.to_csv(index=False), "pruning.md": pruning_curves.as_markdown(table)}
+        drawn |= {f"pruning_{column}": pruning_curves.against_sparsity(table, column) for column in ("accuracy", "loss")}
+        drawn |= _histograms(pruned)
         print(pruning_curves.as_text(table))
     if small:
-        sizes = shrunk.tidy(small, _labels([run.experiment for run in small]))
-        written["shrink.csv"], drawn[f"shrink.{form}"] = sizes.to_csv(index=False), shrunk.before_and_after(sizes)
+        sizes = shrunk.tidy(small, [curve_label(run, "shrink") for run in small])
+        texts["shrink.csv"], drawn["shrink"] = sizes.to_csv(index=False), shrunk.before_and_after(sizes)
     folder = files.writable_folder(folder, "--out")
-    for name, text in written.items():
+    for name, text in texts.items():
         files.write(folder / name, text)
     for name, figure in drawn.items():
-        save(figure, folder / name)
-    return [folder / name for name in (*written, *drawn)]
+        save(figure, folder / f"{name}.{form}")
+    return [folder / name for name in texts] + [folder / f"{name}.{form}" for name in drawn]
+
+
+def _histograms(runs):
+    """{name: figure} of each of the first runs, by weight and by unit."""
+    drawn = {}
+    for run in runs[:MOST_HISTOGRAMS]:
+        name = run.experiment.name + run.experiment.tag(*OF_PRUNING["prune"])
+        for by in run.experiment.measure.prune_by:
+            drawn[f"pruning_histograms_{by}_{name}"] = pruning_frames.overlaid(read_histograms(run, by), label(run, "prune"))
+    if len(runs) > MOST_HISTOGRAMS:
+        print(f"histograms are drawn of the first {MOST_HISTOGRAMS} of {len(runs)} runs")
+    return drawn
 
 
 def _require(run):
@@ -89,27 +124,19 @@ def _require(run):
 def tidy(runs):
     """A row a run, what was pruned, and a sparsity.
 
-    Columns: experiment_id, name, curve (what tells it apart from the others but for its seed), seed; those of the stage's own table
-    (tfprune/pruning/sweep.py); chance (accuracy of guessing; NaN in a regression).
+    Columns: experiment_id, name, curve (its label, without the seed), seed; those of the stage's own table (tfprune/pruning/sweep.py);
+    chance (accuracy of guessing; NaN in a regression).
     """
-    labels = _labels([run.experiment for run in runs])
     every = []
-    for run, label in zip(runs, labels, strict=True):
+    for run in runs:
         run.require("prune", "the report")
-        about = {"experiment_id": run.experiment.id, "name": run.experiment.name, "curve": label, "seed": run.experiment.seed}
+        about = {"experiment_id": run.experiment.id, "name": run.experiment.name, "curve": curve_label(run, "prune"),
+                 "seed": run.experiment.seed}
         table = read_table(run).assign(chance=_chance(run.experiment.dataset))
         every.append(pd.concat([pd.DataFrame(about, table.index), table], axis=1))
     table = pd.concat(every, ignore_index=True)
     table.attrs["title"] = ", ".join(sorted({f"{run.experiment.dnn.name} on {run.experiment.dataset.name}" for run in runs}))
     return table
-
-
-def _labels(experiments):
-    """What tells the experiments apart; their criteria by name alone."""
-    labels, criteria = curve_labels(experiments, "measure.criterion"), [experiment.measure.criterion for experiment in experiments]
-    if len(set(criteria)) == 1:
-        return labels
-    return criteria if len(set(labels)) == 1 else [f"{label}, {criterion}" for label, criterion in zip(labels, criteria, strict=True)]
 
 
 def _names(measure):

@@ -9,9 +9,14 @@ from tfprune.report.shrunk import AFTER, BEFORE, SHOWN, change
 MOST_LINES, MOST_NAMED = 40, 14  # of more runs all of a net are one trace; of more traces none is named
 FAR = 100  # times the least loss: then its axis is logarithmic
 DASHES, SYMBOLS = ("solid", "dash", "dot"), ("circle", "square", "diamond", "triangle-up", "cross", "star", "x")
-WHAT = {"accuracy": ("Test accuracy", "test accuracy [%]"), "loss": ("Test loss", "test loss, without penalties")}
-RANKED = ("Every point is pruned from the trained weights, with nothing trained after it; by the smallest magnitude, if no criterion is "
-          "named.")
+WHAT = {"accuracy": "Test accuracy", "loss": "Test loss"}
+RANKED = {"weight": "the weights of each layer with the smallest magnitude first",
+          "unit": "the units of each layer with the smallest L2 norm of incoming weights first"}
+MEASURED = {  # (column, whether it is of a regression): title of the axis, what it is
+    ("accuracy", False): ("test accuracy [%]", "Share of the test images that a net gets right; dashed: that of guessing."),
+    ("accuracy", True): ("explained variance [%]", "Share of the variance of the test set's targets that a net explains."),
+    ("loss", False): ("cross-entropy [nats]", "Mean cross-entropy on the test set, penalty left out; dashed: ln of the number of classes."),
+    ("loss", True): ("squared error", "Mean squared error on the test set, penalty left out.")}
 
 
 def against_sparsity(table, by, column, name):
@@ -27,13 +32,14 @@ def against_sparsity(table, by, column, name):
     ticks = [tick for tick in ticks_of(table.place, nothing) if f"{tick:g}".strip("0.") != "2"]  # which would not fit a narrow page
     xaxis = {"type": "log", "range": [math.log10(115), math.log10(table.place.min() / 1.15)], "title": {"text": f"{by}s pruned [%]"},
              "tickvals": ticks + [nothing] * bool(nothing), "ticktext": [f"{100 - tick:g}" for tick in ticks] + ["100"] * bool(nothing)}
-    title, words = WHAT[column]
+    words, note = MEASURED[column, bool(table.chance.isna().all())]
     named = len(traces) <= MOST_NAMED
     layout = {"xaxis": xaxis, "yaxis": {"title": {"text": words}} | _range(table, column), "showlegend": named,
               "height": 380 + (18 * len(traces) if named else 0)}
     nets = "" if len(groups) == table.curve.nunique() else " There are many: runs of a net and a data set have one colour."
-    return Chart(name, f"{title}: {TITLES[by][0].lower()} pruned",
-                 f"A line a run, on its test set. {RANKED} The axis is logarithmic in what is left, for the last percent decides.{nets}",
+    return Chart(name, f"{WHAT[column]}: {TITLES[by][0].lower()} pruned",
+                 f"{note} A line a run. Every point is pruned from the trained weights, with nothing trained after it: {RANKED[by]}, "
+                 f"where its name says nothing else. The axis is logarithmic in what is left, for the last percent decides.{nets}",
                  traces, layout, table.drop(columns=["place", "net"]))
 
 
@@ -55,8 +61,9 @@ def _lines(rows, label, column, number):
 def _guessing(table, column):
     """Lines of what guessing gives, for each number of classes."""
     ends = [115, float(table.place.min() / 1.15)]
+    words = "guessing ({:.3g} %)" if column == "accuracy" else "guessing (ln {:.0f})"
     found = sorted({chance for chance in table.chance if not math.isnan(chance)}, reverse=True)
-    return [{"type": "scatter", "mode": "lines", "name": f"guessing among {1 / chance:.0f} classes", "x": ends,
+    return [{"type": "scatter", "mode": "lines", "name": words.format(100 * chance if column == "accuracy" else 1 / chance), "x": ends,
              "y": [100 * chance if column == "accuracy" else -math.log(chance)] * 2, "hoverinfo": "skip",
              "line": {"color": "$faint", "dash": "longdash", "width": 1}} for chance in found[:3]]
 
@@ -87,7 +94,8 @@ def before_and_after(table, column, name):
               "yaxis": runs_axis(labels), "barmode": "group", "height": 150 + 60 * len(labels)}
     notes = {"accuracy": "On the test set.", "parameters": "All weights of the net.",
              "multiply_adds": "Of convolutions and dense layers, counted."}
-    return Chart(name, f"{title} before and after",
+    number = "the change in points" if column == "accuracy" else "the smaller net's share of the trained one's"
+    return Chart(name, f"{title} before and after units are taken out",
                  f"{notes.get(column, 'Measured where shrink.py ran, the median of repeated runs.')} Before: the trained net; after: "
-                 "without the share of its units that shrink.py took out, really smaller. At the second bar: what is left, or the change.",
+                 f"without the share of its units that shrink.py took out, really smaller. The number at the lower bar is {number}.",
                  traces, layout, table[["experiment_id", "name", "curve", "seed", "share", "net", column]])

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from PIL import Image
 
-from tfprune.report.axes import COLOURS
+from tfprune.report.axes import COLOURS, panels, shades
 from tfprune.report.pruning_figures import DPI, SIZE
 
+FEW, MOST_LAYERS = 4, 9  # sparsities that are drawn on each other, and layers of such a figure
 PANEL = (2.8, 1.7)  # inches, of a layer where there are many
 SECOND = 1000  # milliseconds, of a frame
 LEAST = 0.7  # frequency at the foot of the logarithmic axis: a bin with one weight shows
@@ -67,6 +68,26 @@ def frames(histograms, title=""):
         yield sparsity, Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
+def overlaid(histograms, title=""):
+    """The figure of a few sparsities on each other, the higher in front, a panel a layer; of many layers some."""
+    names, chosen = evenly(histograms.layers, MOST_LAYERS), evenly(histograms.in_order(), FEW)
+    words, heading = WORDS[histograms.by]
+    some = f"{len(names)} of {len(histograms.layers)} layers" if len(names) < len(histograms.layers) else ""
+    figure, every = panels(len(names), "\n".join(filter(None, (f"{heading.partition(' at')[0]} as they are pruned", title, some))))
+    for axes, name in zip(every, names, strict=True):
+        edges, counts = histograms.layers[name]
+        _axes_of(axes, name, edges, counts)
+        growing = counts[chosen[-1][1]] > counts[chosen[0][1]]  # the bin of pruned units: there the highest sparsity stands behind
+        layers = list(zip(chosen, shades(len(chosen)), strict=True))
+        for bins, order in ((~growing, layers), (growing, layers[::-1])):
+            for (sparsity, row), colour in order:
+                axes.stairs(np.where(bins, np.maximum(counts[row], LEAST), LEAST), edges, fill=True, baseline=LEAST, color=colour,
+                            label=f"{100 * sparsity:.10g} % pruned" if order is layers else None)
+        axes.set(xlabel=words, ylabel="frequency")
+    figure.legend(*every[0].get_legend_handles_labels(), loc="outside lower center", ncols=FEW, frameon=False)
+    return figure
+
+
 def png(image):
     """A frame as the bytes of a PNG file."""
     handle = io.BytesIO()
@@ -82,8 +103,19 @@ def gif(images):
     return handle.getvalue()
 
 
+def evenly(values, most):
+    """A list of all values; of more than `most` the first, the last, and some between."""
+    values = list(values)
+    return [values[place] for place in np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)]
+
+
 def _panel(axes, name, edges, counts):
     """The axes of a layer, the same at all sparsities; returns its bars."""
+    _axes_of(axes, name, edges, counts)
+    return axes.stairs(np.full(len(edges) - 1, LEAST), edges, fill=True, baseline=LEAST, color=COLOURS[0], animated=True)
+
+
+def _axes_of(axes, name, edges, counts):
     whole = len(counts) > 1 and (counts == counts[0]).all()
     axes.set_title(f"{name} (left whole)" if whole else name, fontsize="medium")
     axes.set_yscale("log", nonpositive="clip")
@@ -93,4 +125,3 @@ def _panel(axes, name, edges, counts):
     axes.tick_params(labelsize="small")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    return axes.stairs(np.full(len(edges) - 1, LEAST), edges, fill=True, baseline=LEAST, color=COLOURS[0], animated=True)

@@ -1,14 +1,19 @@
 """What shrink.py has made of runs, side by side: what nets are worth and what they cost before and after their units were taken out."""
+import textwrap
+
 import numpy as np
 import pandas as pd
 
 from tfprune.experiment import UserError
 from tfprune.report.axes import COLOURS, panels
+from tfprune.report.together import first_curves
 
 BEFORE, AFTER = "trained", "cut"  # rows of a run's table
 SHOWN = {"accuracy": ("Test accuracy", "accuracy [%]", 100), "parameters": ("Parameters", "thousands", 1e-3),
          "multiply_adds": ("Multiply-adds of an image", "millions", 1e-6), "seconds_1": ("Time of one image", "milliseconds", 1e3),
          "seconds_64": ("Time of 64 images", "milliseconds", 1e3)}
+BEYOND = 2 ** 53  # no size or time of a net gets here
+MOST, LINE = 30, 26  # nets in a figure, and characters of a line of a label
 
 
 def tidy(runs, labels):
@@ -23,7 +28,10 @@ def tidy(runs, labels):
         experiment, path = run.experiment, run.file("shrink", "shrink.csv")
         try:
             table = pd.read_csv(path)
-            if not {BEFORE, AFTER} <= set(table["net"]) or not all(pd.api.types.is_numeric_dtype(table[name]) for name in SHOWN):
+            both = table[table["net"].isin((BEFORE, AFTER))].set_index("net")[list(SHOWN)].astype(float)
+            if not {BEFORE, AFTER} <= set(both.index) or not ((both > 0) & (both < BEYOND)).drop(columns="accuracy").all(axis=None):
+                raise ValueError(path)
+            if not both.accuracy.dropna().between(0, 1).all():  # a regression has none
                 raise ValueError(path)
         except (ValueError, KeyError, TypeError, OSError):  # pandas' parser errors are ValueErrors
             raise UserError(f"{path}: damaged (not what shrink.py writes); remove it and run shrink.py again") from None
@@ -34,13 +42,13 @@ def tidy(runs, labels):
 
 
 def before_and_after(table):
-    """Bars of accuracy, sizes and times before and after, means over seeds; and what is left in percent.
+    """Bars of accuracy, sizes and times before and after, means over seeds; and what is left in percent. Of many curves the first.
 
     Args:
       table: of `tidy`.
     """
-    shares = ", ".join(f"{100 * share:g} %" if share else "the silent ones" for share in sorted(set(table.share)))
-    figure, every = panels(len(SHOWN), f"Before and after units are taken out ({shares})")
+    table, some = first_curves(table, MOST)
+    figure, every = panels(len(SHOWN), f"Before and after units are taken out{some}")
     curves = list(dict.fromkeys(table.curve))
     places = np.arange(len(curves))
     for axes, (column, (title, words, scale)) in zip(every, SHOWN.items(), strict=True):
@@ -48,9 +56,10 @@ def before_and_after(table):
         axes.barh(places - 0.2, values[BEFORE], 0.36, color=COLOURS[0], label="before")
         bars = axes.barh(places + 0.2, values[AFTER], 0.36, color=COLOURS[1], label="after")
         axes.bar_label(bars, [change(*pair, column) for pair in values.to_numpy()], padding=3, fontsize="small")
-        axes.set_yticks(places, curves, fontsize="small")
-        axes.set(title=title, xlabel=words, ylim=(len(curves) - 0.4, -0.6))
-        axes.margins(x=0.2)
+        axes.set_yticks(places, [textwrap.fill(curve, LINE) for curve in curves], fontsize="small")
+        axes.set(title=title, ylim=(len(curves) - 0.4, -0.6))
+        axes.set_xlabel(words if column == "accuracy" else f"{title.partition(' of')[0].lower()} [{words}]")
+        axes.margins(x=0.25)
         axes.grid(alpha=0.3, axis="x")
     handles, names = every[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)

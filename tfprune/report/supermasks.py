@@ -7,14 +7,21 @@ import pandas as pd
 
 from tfprune import files
 from tfprune.datasets import classes
-from tfprune.report import csvs, mask_figures, scores
-from tfprune.report.axes import COLOURS, MARKERS, legend_below, panels
+from tfprune.report import csvs, exports, mask_figures, scores
+from tfprune.report.axes import COLOURS, MARKERS, legend_below, means, panels
 from tfprune.report.figures import save
-from tfprune.report.together import common, curve_labels
+from tfprune.report.together import common, curve_labels, first_curves
 from tfprune.units import growth
 
 SETS = {"train": "Training", "test": "Test"}
+STUDY = "hidden_networks"
 UNITS = {"redundancy": "Redundant: 95 % of the variance is in the others", "prunability": "Prunable: 80 % of answers stay without them"}
+
+
+def measured(runs):
+    """([(run, run)] of nets with masks, and of those without in the supermasks' study; lines of what of them is left out)."""
+    found, left_out = exports.as_registered([run for run in runs if is_masked(run) or run.experiment.study == STUDY])
+    return [(run, run) for run in found], left_out
 
 
 def report(runs, folder, form="png"):
@@ -29,9 +36,11 @@ def report(runs, folder, form="png"):
     table = tidy(runs)
     folder = files.writable_folder(folder, "--out")
     files.write(folder / "supermasks.csv", table.to_csv(index=False))
-    drawn = {"accuracy": accuracy(table)}
-    if table[list(UNITS)].notna().to_numpy().any():
-        drawn["units"] = units(table)
+    shown, some = first_curves(table)
+    shown.attrs["title"] += some
+    drawn = {"accuracy": accuracy(shown)}
+    if shown[list(UNITS)].notna().to_numpy().any():
+        drawn["units"] = units(shown)
     drawn |= layer_figures(runs, table.attrs["title"])
     paths = [folder / "supermasks.csv", *(folder / f"supermask_{name}.{form}" for name in drawn)]
     for path, figure in zip(paths[1:], drawn.values(), strict=True):
@@ -50,7 +59,9 @@ def layer_figures(runs, title):
         figures["density"] = mask_figures.densities(table)
     scored = [run for run in masked if scores.has_scores(run.experiment) and scores.checkpoints(run)]
     if scored:
-        figures["scores"] = mask_figures.scores(scores.tidy(scored, [labels[run] for run in scored]))
+        table = scores.tidy(scored, [labels[run] for run in scored])
+        table.attrs["title"] = title
+        figures["scores"] = mask_figures.scores(table)
     return figures
 
 
@@ -58,9 +69,9 @@ def tidy(runs):
     """A row a run, ordered by curve and keep.
 
     Columns: experiment_id, name, curve (what tells it apart from the others but for keep), seed, keep (as asked for), weights (of the
-    masked layers; of all in a net without), kept (of these, counted), density (kept / weights), best_epoch, train, val, test (accuracies
-    from 0 to 1; NaN where there are no such examples), chance, redundancy, prunability (shares of the units, on the test set; NaN where
-    not exported).
+    masked layers; of all in a net without), kept (of these, counted), density (kept / weights), at (where figures have it: at keep, or
+    at the density where the rule takes no keep), best_epoch, train, val, test (accuracies from 0 to 1; NaN where there are no such
+    examples), chance, redundancy, prunability (shares of the units, on the test set; NaN where not exported).
     """
     labels = curve_labels([run.experiment for run in runs], "hyper.keep")
     table = pd.concat([of_run(run, label, layers_of(run)) for run, label in zip(runs, labels, strict=True)], ignore_index=True)
@@ -96,9 +107,12 @@ def layers_of(run):
 
 
 def of_layers(run, label, layers):
-    """The rows of `layers_of` with the share kept, `density`, and what tells the run apart: experiment_id, curve, keep, seed."""
+    """The rows of `layers_of` with the share kept, `density`, and what tells the run apart: experiment_id, curve, keep (of all layers
+    together where the rule takes none), seed.
+    """
     experiment = run.experiment
-    same = {"experiment_id": experiment.id, "curve": label, "keep": experiment.hyper.keep, "seed": experiment.seed}
+    keep = _at(experiment, layers.kept.sum() / layers.weights.sum())
+    same = {"experiment_id": experiment.id, "curve": label, "keep": keep, "seed": experiment.seed}
     return layers.assign(density=layers.kept / layers.weights, **same)[[*same, *layers, "density"]]
 
 
@@ -146,8 +160,14 @@ def of_run(run, label, layers):
     accuracies = {chosen: result.get(chosen, {}).get("accuracy", np.nan) for chosen in ("train", "val", "test")}
     return pd.DataFrame([{
         "experiment_id": experiment.id, "name": experiment.name, "curve": label, "seed": experiment.seed, "keep": experiment.hyper.keep,
-        "weights": weights, "kept": kept, "density": kept / weights, "best_epoch": result["best_epoch"], **accuracies,
+        "weights": weights, "kept": kept, "density": kept / weights, "at": _at(experiment, kept / weights),
+        "best_epoch": result["best_epoch"], **accuracies,
         "chance": 1 / classes(experiment.dataset), "redundancy": _redundancy(run), "prunability": _prunability(run)}])
+
+
+def _at(experiment, density):
+    """The share of weights that figures have a net at: what it was asked to keep; of the rule "sampled", which takes none, the density."""
+    return density if experiment.dnn.mask == "sampled" else experiment.hyper.keep
 
 
 def _redundancy(run):
@@ -169,9 +189,10 @@ def _prunability(run):
 
 def _curve(axes, rows, column, label, number):
     """Means over seeds with the standard deviation, in percent."""
-    by_keep = 100 * rows.groupby("keep")[column].agg(["mean", lambda values: values.std(ddof=0)])
-    axes.errorbar(100 * by_keep.index, by_keep.iloc[:, 0], by_keep.iloc[:, 1], label=label, capsize=3, markersize=5,
-                  color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
+    groups = rows.groupby("keep")
+    by_keep = 100 * groups[column].agg(["mean", lambda values: values.std(ddof=0)])
+    means(axes, 100 * groups["at"].mean(), by_keep.iloc[:, 0], by_keep.iloc[:, 1], label=label, markersize=5,
+          color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)])
 
 
 def _keep_axis(axes):

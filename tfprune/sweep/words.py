@@ -23,7 +23,7 @@ def define(engines):
                       "ray: the nodes of a Ray cluster; here: this process for all")
     flags.DEFINE_integer("jobs", None, "tasks at once; default: as many as there are GPUs, else one; with ray what there is room for")
     flags.DEFINE_integer("threads", None, "threads of each; default: its share of the cores; with slurm 4")
-    flags.DEFINE_integer("retry", 0, "how often a task that failed is tried again")
+    flags.DEFINE_integer("retry", 0, "how often a task that failed is tried again; default: 0, never")
     flags.DEFINE_bool("fail_fast", False, "end all tasks when one has failed")
     flags.DEFINE_string("address", None, "ray: host:port of the cluster's head, or auto; default: Ray is started on this machine")
     flags.DEFINE_bool("submit", False, "slurm: hand the script to sbatch")

@@ -12,8 +12,6 @@ from tfprune.experiment import UserError
 from tfprune.progress import say
 from tfprune.run import standing
 
-DAMAGE = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)  # what JSON of another shape leads to
-
 
 def rebuild(results_dir, name, row, text):
     """Writes `<results_dir>/csv/<name>` where it does not say the same already; returns its path.
@@ -59,6 +57,6 @@ def _row(path, row, table):
         return row(path, summary) if isinstance(summary, dict) else None
     except UserError as problem:
         say(f"{problem} (it has no row in {table})")
-    except DAMAGE:
+    except files.DAMAGE:
         say(f"{path}: damaged, or another version's; train the net again with --overwrite (it has no row in {table})")
     return None

@@ -21,7 +21,8 @@ def section(runs):
         prefix, plain = f"features-{number}-", feature_amounts.plain_profile(experiment)
         families.append(feature_page.family(table, plain, feature_amounts.layer_names(plain), prefix))
         parts += [page.heading(table.attrs["title"]), page.paragraph(feature_page.intro(table)), *feature_page.parts(table, prefix)]
-    intro = "How many features should each layer of a net have? Nets of one size that have them in other places."
+    intro = ("How many features should each layer of a net have? Nets with about the same total number of features, spread differently "
+             "over the layers.")
     return Section("features", "Feature amounts", damaged.after(intro), parts, feature_page.data(families), feature_page.SCRIPT)
 
 

@@ -2,12 +2,12 @@
 import numpy as np
 import pandas as pd
 
-from tfprune.experiment import UserError
 from tfprune.report.axes import width_label
 from tfprune.report.measured import in_lines, left_out, readable
 
-DAMAGE = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)  # what tables and markers of another shape lead to
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
+REDUNDANT = ("A layer has as many principal components as units. Redundant are the smallest ones: as many as it takes to hold more than "
+             "5 % of the variance of the layer's activity on test images.")
 
 
 class Damaged(list):
@@ -15,15 +15,7 @@ class Damaged(list):
 
     def read(self, run, function, *arguments, **options):
         """What `function(run, ...)` gives; None where the run's files are damaged, which is noted."""
-        def given(run):
-            try:
-                return [function(run, *arguments, **options)]
-            except DAMAGE as problem:
-                if isinstance(problem, UserError):
-                    raise
-                raise UserError(f"{run.path}: damaged, or another version's results") from None
-
-        found, refused = readable([run], given)
+        found, refused = readable([run], lambda run: [function(run, *arguments, **options)])
         self += [line for line in refused if line not in self]
         return found[0] if found else None
 
@@ -77,15 +69,15 @@ def width_axis(widths):
     return log_axis("width factor", widths, map(width_label, widths))
 
 
-def percent_axis(title, **more):
-    """An axis from 0 to 100 %."""
-    return {"title": {"text": f"{title} [%]"}, "range": [0, 103], **more}
+def percent_axis(title, unit="%"):
+    """An axis from 0 to 100 %; `unit` may say of what."""
+    return {"title": {"text": f"{title} [{unit}]"}, "range": [0, 103]}
 
 
 def runs_axis(labels):
     """A vertical axis of runs at 0, 1, ..., the first on top, with their labels in short lines."""
     return {"tickvals": list(range(len(labels))), "ticktext": list(map(in_lines, labels)), "range": [len(labels) - .5, -.5],
-            "title": {"text": "run"}}
+            "title": {"text": "run", "standoff": 8}}
 
 
 def tall(entries):

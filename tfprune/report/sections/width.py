@@ -3,14 +3,14 @@ import math
 
 import numpy as np
 
-from tfprune.report import tables, unit_tables
+from tfprune.report import exports, tables, unit_tables
 from tfprune.report.axes import shades, width_label
 from tfprune.report.chart import Chart, Section
 from tfprune.report.comparisons import Curve
 from tfprune.report.figures import KEPT, SETS
 from tfprune.report.measured import named
 from tfprune.report.sections import many
-from tfprune.report.sections.parts import Damaged, curve, grouped, level, log_axis, percent_axis, tall, width_axis
+from tfprune.report.sections.parts import REDUNDANT, Damaged, curve, grouped, level, log_axis, percent_axis, tall, width_axis
 from tfprune.report.together import curve_labels
 from tfprune.settings import KINDS
 
@@ -22,26 +22,32 @@ UNITS = {  # quantity: (title, note)
                     "answers on test images left unchanged; as a share of the widest net's units."),
     "non_prunability": ("Units that are not prunable", f"The units that must be left for {KEPT} % of the net's answers on test images to "
                         "stay unchanged; as a share of the widest net's units."),
-    "redundancy": ("Redundant units", "Units beyond as many as there are principal components in 95 % of a layer's variance on test "
-                   "images, mean over layers; as a share of the widest net's units."),
-    "non_redundancy": ("Units that are not redundant", "As many as there are principal components in 95 % of a layer's variance on test "
-                       "images, mean over layers; as a share of the widest net's units.")}
-# kind: (title, what an amount is, the unit's factor)
+    "redundancy": ("Redundant units", f"{REDUNDANT} The mean over layers; as a share of the widest net's units."),
+    "non_redundancy": ("Units that are not redundant", "A layer has as many principal components as units. Counted are those that are not "
+                       "redundant: the largest ones, which together hold no more than 95 % of the variance of the layer's activity on test "
+                       "images. The mean over layers; as a share of the widest net's units.")}
+# kind: (title, what an amount is, the unit's factor, what is done)
 DISTURBED = {
-    "knockout": ("Units silenced at random", "silenced units of each layer [%]", 100),
-    "targeted": ("Units silenced, most correlated first", "silenced units of each layer [%]", 100),
-    "noise": ("Noise on activations", "noise [standard deviations of the layer's activations]", 1),
-    "weight_noise": ("Noise on weights", "noise [standard deviations of the layer's weights]", 1),
-    "weight_knockout": ("Weights set to 0 at random", "weights of each layer that are 0 [%]", 100)}
+    "knockout": ("Units silenced at random", "silenced units of each layer [%]", 100,
+                 "this share of each layer's units, drawn at random, is set to 0 (where 80 % stay, prunability is read)"),
+    "targeted": ("Units silenced, most correlated first", "silenced units of each layer [%]", 100,
+                 "this share of each layer's units is set to 0: one drawn at random, then the others by how strongly they are correlated "
+                 "with it, the strongest first"),
+    "noise": ("Noise on activations", "noise [standard deviations]", 1,
+              "Gaussian noise, of so many standard deviations of the layer's activities for the image, is added to the activities"),
+    "weight_noise": ("Noise on weights", "noise [standard deviations]", 1,
+                     "Gaussian noise, of so many standard deviations of the layer's weights, is added to the weights"),
+    "weight_knockout": ("Weights set to 0 at random", "weights of each layer that are 0 [%]", 100,
+                        "each weight is set to 0 with this probability")}
 SHOWN = {"perturbation": 3, "correlations": 4}  # of more curves, the others wait in the legend
 COLUMNS = ["experiment_id", "curve", "width", "seed", "set", "layer", "cross", "value"]
 
 
 def section(runs):
     """The section of all runs whose redundancy or robustness was exported, supermasks aside; those of one net and data set together."""
-    runs = [run for run in runs if run.experiment.dnn.mask == "none" and any(map(run.exported, ("redundancy", "robustness")))]
-    damaged, parts = Damaged(), []
-    for number, ((net, data, fidelity, _), group) in enumerate(grouped(runs, _shared).items(), 1):
+    measured, refused = exports.of_units([run for run in runs if run.experiment.dnn.mask == "none"])
+    damaged, parts = Damaged(refused), []
+    for number, ((net, data, fidelity, _), group) in enumerate(grouped(measured, _shared).items(), 1):
         title = f"{net} on {data}" + (f" ({fidelity} measures)" if fidelity != "corrected" else "")
         parts += _charts(f"width-{number}", title, group, damaged, fidelity)
     return Section("width", "Width", damaged.after(INTRO), parts) if parts or damaged else None
@@ -107,7 +113,7 @@ def _units(name, title, table, quantity, fidelity):
         traces.append(level("all units of the net: g = 2", widths, 0) | {"x": widths, "y": every})
         inside += every
     words, note = UNITS[quantity]
-    yaxis = _doubling_axis(f"{quantity.replace('_', '-')} [% of units]", inside)
+    yaxis = _doubling_axis(f"{quantity.replace('_', '-')} [% of the widest net's units]", inside)
     return Chart(f"{name}-{quantity}".replace("_", "-"), f"{words}: {title}",
                  note + bundles + (f" Zero, and so not on this axis: {named(zeros)}." if zeros else ""), traces,
                  {"xaxis": width_axis(widths), "yaxis": yaxis}, found[COLUMNS])
@@ -125,7 +131,7 @@ def _perturbation(name, title, table, kind, others):
     found = table[(table.kind == kind) & table.value.notna()]
     if not len(found):
         return None
-    what, amount, factor = DISTURBED[kind]
+    what, amount, factor, done = DISTURBED[kind]
     widths, labels, traces = sorted(found.width.unique()), list(dict.fromkeys(found.curve)), []
     colours = dict(zip(widths, shades(len(widths)), strict=True))
     nets = {net: rows.groupby("amount").value for net, rows in found.groupby(["curve", "width"])}
@@ -135,9 +141,9 @@ def _perturbation(name, title, table, kind, others):
         traces.append(curve(words, factor * means.index, 100 * means, 100 * by_amount.std(ddof=0), number,
                             hovertemplate="%{y:.1f} %", **_waiting(number, "perturbation")))
         traces[-1]["line"], traces[-1]["marker"]["color"] = {"color": colours[width], "dash": _dash(number)}, colours[width]
-    traces.append(level(f"{KEPT} %", (0, factor), KEPT))
-    note = ("Share of the net's answers on test images that stay as they were, whether right or wrong, when all layers are disturbed at "
-            "once; a line a width." + _more(labels, "perturbation") + others)
+    traces.append(level(f"{KEPT} %" + ": prunability" * (kind == "knockout"), (0, factor), KEPT))
+    note = (f"Share of the net's answers on test images that stay as they were, whether right or wrong, when {done}; in all layers at "
+            "once. A line a width." + _more(labels, "perturbation") + others)
     return Chart(f"{name}-{kind}".replace("_", "-"), f"{what}: {title}", note, traces,
                  {"xaxis": {"title": {"text": amount}}, "yaxis": percent_axis("unchanged answers"), **tall(len(traces))},
                  found[["experiment_id", "curve", "width", "seed", "layer", "cross", "kind", "amount", "value"]])
