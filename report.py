@@ -59,10 +59,10 @@ def every_study(positional):
     from tfprune.report import everything
     from tfprune.report.found import found
 
-    runs = [entry.run for entry in found(FLAGS.results_dir, REGISTRY).entries if entry.trained]
-    if not runs:
+    entries = found(FLAGS.results_dir, REGISTRY).entries
+    if not any(entry.trained or entry.stages for entry in entries):
         raise flags.UserError(f"--results_dir={FLAGS.results_dir}: no trained net in it; train.py makes some")
-    return everything.write(runs, pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report"), FLAGS.format, FLAGS.dry_run)
+    return everything.write(entries, pathlib.Path(FLAGS.out or pathlib.Path(FLAGS.results_dir) / "report"), FLAGS.format, FLAGS.dry_run)
 
 
 def one_page(positional):

@@ -13,7 +13,7 @@ from tests.test_feature_report import finish as finish_vgg
 from tests.test_pruning_figures import shrunk_run
 from tests.test_report_page import RESULT, finish
 from tfprune.overrides import override
-from tfprune.report import exports, feature_amounts, supermasks, width_study
+from tfprune.report import everything, exports, feature_amounts, supermasks, width_study
 from tfprune.report.chart import Chart, embedded
 from tfprune.report.filter_results import net_label
 from tfprune.report.found import found
@@ -130,6 +130,18 @@ def test_units_of_supermasks_are_those_of_the_registered_settings(tmp_path):
     assert len(supermasks.measured(runs_in(tmp_path))[0]) == 2
 
 
+@pytest.mark.parametrize("change", [{"masks": {"fc1": {"kept": "x", "weights": 9}}}, {"masks": [3]}, {"val": {"accuracy": "0.5"}},
+                                    {"best_epoch": [1]}])
+def test_a_supermask_with_a_damaged_marker_leaves_the_others(tmp_path, change, capsys):
+    right = RESULT | {"train": {"accuracy": .9}, "masks": {"fc1": {"kept": 10, "weights": 100}}}
+    runs = [finish(9010, tmp_path / "results", right), finish(9012, tmp_path / "results", right | change)]
+    section, words = masks.section(runs), f"{runs[1].experiment.name}: {runs[1].marker('train')}: damaged"
+    assert words in section.intro and {number for chart in section.charts for number in chart.table.experiment_id} == {9010}
+    assert everything.write(runs, tmp_path / "figures", "png") == 1
+    assert f"left out: {words}" in capsys.readouterr().err
+    assert set(pd.read_csv(next((tmp_path / "figures").rglob("supermasks.csv"))).experiment_id) == {9010}
+
+
 def test_masks_that_take_no_keep_stand_at_their_density(tmp_path):
     for place, share in enumerate((.55, .2, .05)):
         result = RESULT | {"train": {"accuracy": .5 + place / 10}, "masks": {"fc1": {"kept": int(20_000 * share), "weights": 20_000}}}
@@ -204,7 +216,8 @@ def test_filters_that_no_net_has(tmp_path, change):
 
 
 @pytest.mark.parametrize("marker", [
-    {}, {"settings": {"trained_hash": None}}, {"result": {"from": [3]}}, {"result": {"from": {"-x": 1}}}])
+    {}, {"settings": {"trained_hash": None}}, {"result": {"from": 3}}, {"result": {"from": ["-w"]}},
+    {"result": {"from": {"-w": 1}}}])
 def test_what_is_beside_a_run_is_none_of_its_filters(tmp_path, marker):
     run = of(9032, tmp_path)
     with_indices(run)

@@ -42,6 +42,7 @@ def made_up(tmp_path_factory):
         write_random_correlations(runs[number])
     pruned(runs[9004])
     with_indices(runs[9004])
+    with_indices(Run(override(REGISTRY[9004], ["dnn.top=5"]), folder))  # with the weights of another run
     trained(runs[9032])
     with_indices(runs[9032])
     validated(runs[9032], **{"all filters": .975, "k=5": .9})
@@ -86,6 +87,8 @@ def test_files_of_a_results_folder(made_up, tmp_path, form):
             f"pruning_histograms_unit_ID9041_digits_l1=0.001_l2=0.0_seed=0{tag}"}}
     assert set(pd.read_csv(tmp_path / "network_pruning/FC4_digits/pruning.csv").curve) == {
         f"ID9040 digits, no penalty{WAY}", "ID9041 digits, l1=0.001", "ID9041 digits, l1=0.001, prune_by=unit, criterion=apoz"}
+    labels = list(dict.fromkeys(pd.read_csv(tmp_path / "decomposing/Alexnet_digits/class_filters.csv").run))
+    assert len(labels) == 2 and labels[0] == "ID9004 Alexnet digits nmult=1 all" and labels[1].endswith(" k=5")
     assert set(pd.read_csv(tmp_path / "network_pruning/FC4_digits/shrink.csv").curve) == {"ID9041 digits, l1=0.001, 25 % of units out"}
     assert out.count("wrote\n") == len(found) and all(str(path) in out for path in tmp_path.rglob("*.*"))
 
@@ -136,9 +139,11 @@ def test_the_page_of_all(results, tmp_path):
     (["--format=html", "--experiment_id=9002"], "--experiment_id: the page of --format=html is of all"),
     (["--format=html", "--seed=1"], "--seed: the page"), (["--format=html", "--by=unit"], "--set: the page"),
     (["--format=html", "--fidelity=original"], "--fidelity: the page"), (["--format=html", "--out="], "--out=.: expected"),
-    (["--format=html", "--dry_run"], "no runs in it"), (["--format=html", "--keeps=0.1"], "--keeps: the page"), (["--format=html", "--out=page.pdf"], "--out=page.pdf: expected"),
+    (["--format=html", "--dry_run"], "no runs in it"), (["--format=html", "--keeps=0.1"], "--keeps: the page"),
+    (["--format=html", "--out=page.pdf"], "--out=page.pdf: expected"),
     (["--format=svg"], "format"), ([], "give one of --format=html"),
-    (["--format=png", "--seeds=1"], "--seeds: png and pdf, without an experiment, are of all"), (["--format=pdf"], "no trained net in it"), (["--format=html"], "--results_dir=")])
+    (["--format=png", "--seeds=1"], "--seeds: png and pdf, without an experiment, are of all"),
+    (["--format=pdf"], "no trained net in it"), (["--format=html"], "--results_dir=")])
 def test_mistakes_are_one_line(tmp_path, flags, says):
     assert says in refused("report.py", *flags, f"--results_dir={tmp_path}")
     assert not list(tmp_path.iterdir())

@@ -6,9 +6,11 @@ draws these. The page's sections pick the same runs.
 import sys
 
 from tfprune.experiment import UserError
+from tfprune.files import DAMAGE
 from tfprune.progress import say
 from tfprune.report import decomposing, feature_amounts, pruning, supermasks, width_study
 from tfprune.report.measured import MOST_NAMED, label, named
+from tfprune.report.overall import filtered, trained
 
 DRAW = {"frivolous_units": (width_study.measured, lambda runs, *where: width_study.report(runs, *where, missing="gap")),
         "hidden_networks": (supermasks.measured, supermasks.report),
@@ -17,18 +19,18 @@ DRAW = {"frivolous_units": (width_study.measured, lambda runs, *where: width_stu
         "network_pruning": (pruning.measured, pruning.written)}
 
 
-def write(runs, out, form, dry_run=False):
-    """Writes what there is of trained runs into `<out>/<study>/<net>_<data>/`; prints it, and names what is left out.
+def write(entries, out, form, dry_run=False):
+    """Writes what there is of runs into `<out>/<study>/<net>_<data>/`; prints it, and names what is left out.
 
     Args:
-      runs: list of `Run`. out: a path. form: "png" or "pdf".
+      entries: of `found.found`. out: a path. form: "png" or "pdf".
 
     Returns:
       The exit status: 1 where anything is left out.
     """
-    lines, shown = [], set()
+    lines, shown, runs = [], set(), [entry.run for entry in trained(entries)]
     for study, (measured, draw) in DRAW.items():
-        found, refused = measured(runs)
+        found, refused = measured([entry.run for entry in filtered(entries)] if study == decomposing.STUDY else runs)
         lines += refused
         shown |= {run.path for run, _ in found}
         for name, members in _apart(study, found).items():
@@ -37,7 +39,7 @@ def write(runs, out, form, dry_run=False):
                 continue
             try:
                 print("\n".join(["wrote", *(f"  {path}" for path in draw(members, out / study / name, form))]))
-            except UserError as problem:
+            except (UserError, OSError, *DAMAGE) as problem:
                 lines.append(f"{study}, {name}: {problem}")
     lines = list(dict.fromkeys(lines))
     for line in lines[:MOST_NAMED]:

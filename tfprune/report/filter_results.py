@@ -116,9 +116,15 @@ def _given(run, known):
         markers = [marker for marker in (standing(member.marker(stage)) for stage in OF_FILTERS) if marker]
         trained = run.experiment.trained_hash()
         sources = [marker["result"].get("from") for marker in markers if marker["settings"].get("trained_hash") == trained]
-        given = next((source for source in sources if isinstance(source, dict) and set(source) <= {"-w", "-i"}), {})
+        given = next(filter(_is_of_files, sources), {})
         if given:  # others have another hash: they are of other settings
             yield member, "".join(f" {flag} {pathlib.PurePath(file['path']).name}" for flag, file in sorted(given.items(), reverse=True))
+
+
+def _is_of_files(source):
+    """Is it what decompose.py notes of the files that it was given: {flag: {"path": .., ..}}?"""
+    return (isinstance(source, dict) and set(source) <= {"-w", "-i"}
+            and all(isinstance(file, dict) and isinstance(file.get("path"), str) for file in source.values()))
 
 
 def _tagged(folder, known):

@@ -54,22 +54,27 @@ def _results(entries, strangers):
     for name in SECTIONS:
         module = importlib.import_module(f"tfprune.report.sections.{name}")
         try:
-            sections.append(module.section([entry.run for entry in (_filtered(entries) if name == "filters" else _trained(entries))]))
+            sections.append(module.section([entry.run for entry in (filtered(entries) if name == "filters" else trained(entries))]))
         except (UserError, OSError, *files.DAMAGE) as problem:
             strangers[f"section {name}"] = str(problem) or type(problem).__name__
     return [section for section in sections if section]
 
 
-def _trained(entries):
+def trained(entries):
     return [entry for entry in entries if entry.trained]
 
 
-def _filtered(entries):
+def filtered(entries):
     """Those whose class filters may have been found; of nets that others have trained too. What was found with given files, in a folder
     of its own, `<run>+<hash8>`, comes with its run.
     """
     named = {entry.name: entry for entry in entries if entry.trained or _stages(entry) & OF_FILTERS.keys()}
-    return [entry for name, entry in named.items() if entry.trained or re.sub(r"\+[0-9a-f]{8}$", "", name) not in named.keys() - {name}]
+    return [entry for name, entry in named.items() if entry.trained or not _comes_with(named.get(re.sub(r"\+[0-9a-f]{8}$", "", name)), entry)]
+
+
+def _comes_with(run, entry):
+    """Is an entry of what a run was given? One of other settings, such as of filters a class, has another hash."""
+    return run not in (None, entry) and run.run.experiment.trained_hash() == entry.run.experiment.trained_hash()
 
 
 def _stages(entry):

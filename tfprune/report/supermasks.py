@@ -7,9 +7,11 @@ import pandas as pd
 
 from tfprune import files
 from tfprune.datasets import classes
-from tfprune.report import csvs, exports, mask_figures, scores
+from tfprune.experiment import UserError
+from tfprune.report import csvs, exports, mask_figures, scores, unbelieved
 from tfprune.report.axes import COLOURS, MARKERS, legend_below, means, panels
 from tfprune.report.figures import save
+from tfprune.report.measured import readable
 from tfprune.report.together import common, curve_labels, first_curves
 from tfprune.units import growth
 
@@ -21,7 +23,8 @@ UNITS = {"redundancy": "Redundant: 95 % of the variance is in the others", "prun
 def measured(runs):
     """([(run, run)] of nets with masks, and of those without in the supermasks' study; lines of what of them is left out)."""
     found, left_out = exports.as_registered([run for run in runs if is_masked(run) or run.experiment.study == STUDY])
-    return [(run, run) for run in found], left_out
+    found, refused = readable(found, lambda run: _result(run) and [(run, run)])
+    return found, left_out + refused
 
 
 def report(runs, folder, form="png"):
@@ -92,7 +95,7 @@ def layers_of(run):
     Raises:
       UserError: the run is not trained, or its net cannot be read.
     """
-    recorded = run.require("train", "the report")["result"].get("masks")
+    recorded = _result(run).get("masks")
     if recorded:
         return pd.DataFrame([{"layer": layer, **counts} for layer, counts in recorded.items()])
     from tfprune.masks.density import density_report
@@ -155,7 +158,7 @@ def summary(table):
 
 def of_run(run, label, layers):
     """The row of one run in the tidy table, whose curve is `label`; `layers` as of `layers_of`."""
-    experiment, result = run.experiment, run.require("train", "the report")["result"]
+    experiment, result = run.experiment, _result(run)
     weights, kept = int(layers.weights.sum()), int(layers.kept.sum())
     accuracies = {chosen: result.get(chosen, {}).get("accuracy", np.nan) for chosen in ("train", "val", "test")}
     return pd.DataFrame([{
@@ -163,6 +166,19 @@ def of_run(run, label, layers):
         "weights": weights, "kept": kept, "density": kept / weights, "at": _at(experiment, kept / weights),
         "best_epoch": result["best_epoch"], **accuracies,
         "chance": 1 / classes(experiment.dataset), "redundancy": _redundancy(run), "prunability": _prunability(run)}])
+
+
+def _result(run):
+    """What the done marker of a training says; UserError where the run is not trained, or what should be numbers there are none."""
+    result = run.require("train", "the report")["result"]
+    try:
+        counts = [unbelieved.whole(layer[name]) for layer in (result.get("masks") or {}).values() for name in ("weights", "kept")]
+        accuracies = [unbelieved.number(result[chosen], "accuracy") for chosen in ("train", "val", "test") if result.get(chosen)]
+        if None in [*counts, *accuracies, unbelieved.whole(result["best_epoch"])]:
+            raise ValueError(result)
+    except files.DAMAGE:
+        raise UserError(f"{run.marker('train')}: damaged, or another version's; train the net again with --overwrite") from None
+    return result
 
 
 def _at(experiment, density):
