@@ -69,7 +69,8 @@ def filtered(entries):
     of its own, `<run>+<hash8>`, comes with its run.
     """
     named = {entry.name: entry for entry in entries if entry.trained or _stages(entry) & OF_FILTERS.keys()}
-    return [entry for name, entry in named.items() if entry.trained or not _comes_with(named.get(re.sub(r"\+[0-9a-f]{8}$", "", name)), entry)]
+    return [entry for name, entry in named.items()
+            if entry.trained or not _comes_with(named.get(re.sub(r"\+[0-9a-f]{8}$", "", name)), entry)]
 
 
 def _comes_with(run, entry):
