@@ -25,6 +25,12 @@ def browser():
             started.close()
 
 
+def scrolled_to(tab, name):
+    """Scrolls to a chart and waits until it is drawn, which charts are when they come near."""
+    tab.locator(f"#{name}").scroll_into_view_if_needed()
+    tab.locator(f"#{name} .main-svg").first.wait_for(state="attached")
+
+
 @contextlib.contextmanager
 def opened(started, path, width=1280, height=900, scheme="light"):
     """A page opened from the disk, offline; by its end it must have loaded nothing else and have complained of nothing."""

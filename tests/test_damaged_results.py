@@ -137,7 +137,7 @@ def test_a_supermask_with_a_damaged_marker_leaves_the_others(tmp_path, change, c
     runs = [finish(9010, tmp_path / "results", right), finish(9012, tmp_path / "results", right | change)]
     section, words = masks.section(runs), f"{runs[1].experiment.name}: {runs[1].marker('train')}: damaged"
     assert words in section.intro and {number for chart in section.charts for number in chart.table.experiment_id} == {9010}
-    assert everything.write(runs, tmp_path / "figures", "png") == 1
+    assert everything.write(found(tmp_path / "results", REGISTRY).entries, tmp_path / "figures", "png") == 1
     assert f"left out: {words}" in capsys.readouterr().err
     assert set(pd.read_csv(next((tmp_path / "figures").rglob("supermasks.csv"))).experiment_id) == {9010}
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from experiments import REGISTRY
-from tests.browser import browser, opened
+from tests.browser import browser, opened, scrolled_to
 from tests.conftest import ROOT, ok
 from tests.test_report_page import until
 from tfprune.report.found import found
@@ -66,8 +66,7 @@ def test_the_page_of_the_demo(demo):
         assert len(entries) == 10 == tab.locator("#runs tbody tr").count() and all(entry.state == "finished" for entry in entries)
         points = {}
         for name in tab.evaluate("Object.keys(page.data.charts)"):
-            tab.locator(f"#{name}").scroll_into_view_if_needed()
-            tab.locator(f"#{name} .main-svg").first.wait_for(state="attached")
+            scrolled_to(tab, name)
             points[name] = tab.evaluate(f"document.getElementById('{name}').data.map(trace => trace.y.length)")
         assert {name: points.pop(name) for name in BINNED} and all(map(min, points.values()))
         assert points == POINTS

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments import REGISTRY
-from tests.browser import browser, opened
+from tests.browser import browser, opened, scrolled_to
 from tests.conftest import ok, refused
 from tfprune import families, files
 from tfprune.experiment import UserError
@@ -111,6 +111,7 @@ def test_the_plain_profile_has_the_width_of_the_nets():
 def test_the_page(runs, chromium, tmp_path):
     table = feature_amounts.tidy(runs)
     with opened(chromium, written(runs, tmp_path)) as tab:
+        scrolled_to(tab, "space")
         _has_every_point(tab, table)
         _shows_the_features_of_the_net_pointed_at(tab, table)
         for name, row in (("best", 1), ("worst", 3)):
@@ -169,6 +170,7 @@ def _sorts_its_table(tab):
 
 def test_a_narrow_window_and_both_themes(runs, chromium, tmp_path):
     with opened(chromium, written(runs, tmp_path), width=400, scheme="dark") as tab:
+        scrolled_to(tab, "space")
         assert tab.evaluate("document.documentElement.scrollWidth") == 400
         boxes = [tab.locator(f"#{name}").bounding_box() for name in ("space", "profile", "best", "worst")]
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in boxes)
@@ -218,6 +220,7 @@ def test_listed_features_and_a_deep_net(chromium, tmp_path):
     runs = [finish(deep, tmp_path, {"train": 1., "val": .8, "test": .8}),
             finish(listed, tmp_path, {"train": .9, "val": .7, "test": .9}, listed.dnn.features)]
     with opened(chromium, written(runs, tmp_path), width=400) as tab:
+        scrolled_to(tab, "space")
         assert tab.evaluate("document.getElementById('space').data.map(trace => trace.name)") == ["family", "listed"]
         assert "Nets whose features are listed are squares" in tab.inner_text("main")
         assert "ID1: features as listed" in tab.inner_text("#best-heading")

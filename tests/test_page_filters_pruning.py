@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import REGISTRY
-from tests.browser import browser, opened
+from tests.browser import browser, opened, scrolled_to
 from tests.test_decomposing_report import INDEX, measured, validated, with_indices
 from tests.test_pruning_figures import KS, LAYERS, MEASURED, pruned, shrunk_run
 from tests.test_report_page import until
@@ -237,8 +237,7 @@ def test_in_a_browser(cut, decomposed, tmp_path):
     files.write(path, page.of_sections("Results", sections))
     with browser() as chromium, opened(chromium, path, width=400) as tab:
         for part in [part for section in sections for part in section.charts]:
-            tab.locator(f"#{part.name}").scroll_into_view_if_needed()
-            tab.locator(f"#{part.name} .main-svg").first.wait_for()
+            scrolled_to(tab, part.name)
         assert tab.evaluate("document.documentElement.scrollWidth") == 400
         part = by_name(sections[1])["pruning-histogram-weight-1"]
         _slides(tab, part)

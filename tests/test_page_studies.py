@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import REGISTRY
-from tests.browser import browser, opened
+from tests.browser import browser, opened, scrolled_to
 from tests.conftest import ok
 from tests.exported import AMOUNTS, CURVE, write_random_correlations, write_random_tables, write_tables
 from tests.test_feature_report import ACCURACIES, IDS, PLACES, finish
@@ -290,6 +290,7 @@ def test_families_side_by_side_on_one_page(families, tmp_path):
     path.write_text(page.of_sections("Results", [section]))
     with browser() as chromium, opened(chromium, path) as tab:
         for number, rows in ((1, 5), (2, 2)):
+            scrolled_to(tab, f"features-{number}-space")
             counts = f"document.getElementById('features-{number}-space').data.map(trace => trace.x.length)"
             assert sum(tab.evaluate(counts)) == rows
         assert "ID6096" in tab.inner_text("#features-1-profile-heading") and "ID9201" in tab.inner_text("#features-2-profile-heading")

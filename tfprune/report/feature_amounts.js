@@ -69,10 +69,15 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
       `${whole.format(row.trainable)} parameters, ${short.format(row.macs)} multiply-adds`);
   }
 
-  const chart = page.chart(`${prefix}space`, space, ["zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
-  const beside = page.chart(`${prefix}profile`, profile(() => pointed));
-  page.chart(`${prefix}best`, profile(() => best));
-  page.chart(`${prefix}worst`, profile(() => worst));
+  let chart, beside;  // once they are drawn
+  page.drawWith(["space", "profile", "best", "worst"].map(name => prefix + name), () => {
+    chart = page.chart(`${prefix}space`, space, ["zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"]);
+    beside = page.chart(`${prefix}profile`, profile(() => pointed));
+    page.chart(`${prefix}best`, profile(() => best));
+    page.chart(`${prefix}worst`, profile(() => worst));
+    chart.element.on("plotly_hover", point);
+    chart.element.on("plotly_click", point);  // a tap
+  });
   heading("profile", "", rows[pointed]);
   heading("best", "Best: ", rows[best]);
   heading("worst", "Worst: ", rows[worst]);
@@ -82,8 +87,6 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
     heading("profile", "", rows[pointed]);
     beside.draw();
   }
-  chart.element.on("plotly_hover", point);
-  chart.element.on("plotly_click", point);  // a tap
 
   const choice = element("measure");
   for (const input of choice.elements[`${prefix}measure`]) {
@@ -92,6 +95,6 @@ for (const {prefix, rows, layers, plain, plainName, best, worst, measures} of pa
   }
   choice.addEventListener("change", event => {
     measure = event.target.value;
-    chart.draw();
+    chart?.draw();
   });
 }

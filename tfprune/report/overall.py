@@ -61,6 +61,7 @@ def _results(entries, strangers):
 
 
 def trained(entries):
+    """Those with a trained net and results of it."""
     return [entry for entry in entries if entry.trained]
 
 

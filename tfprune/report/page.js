@@ -4,6 +4,7 @@ const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)"), touched = matchMedia("(pointer: coarse)");
   const drawn = {};  // {name: a chart's functions `draw`, which draws it again, and `figure`, which says what it is in the theme}
+  const drawers = {};  // {name: draws the chart for the first time}, of charts of other scripts
 
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -79,12 +80,16 @@ const page = (() => {
   }
 
   function drawOnce(name) {
+    if (drawn[name]) return;
+    if (drawers[name]) return drawers[name]();
     const element = document.getElementById(name), layout = data.charts[name].layout;
-    if (element.classList.contains("js-plotly-plot")) return;
     const deep = Object.keys(layout).some(key => key.startsWith("scene"));
     chart(name, () => figure(name), deep ? ["zoom3d", "pan3d", "tableRotation", "resetCameraDefault3d"] : ["zoom2d", "pan2d", "autoScale2d"]);
     if (layout.sliders) withKeys(element);
   }
+
+  // Has these charts drawn by a function of a script of its own, which draws all of them, once the first is near.
+  const drawWith = (names, begin) => names.forEach(name => drawers[name] = begin);
 
   // The arrow keys move the slider of a chart.
   function withKeys(element) {
@@ -202,5 +207,5 @@ const page = (() => {
   addEventListener("load", () => requestIdleCallback(() => names.forEach(name => near.observe(document.getElementById(name)))));
   addEventListener("beforeprint", () => names.forEach(drawOnce));
   dark.addEventListener("change", () => Object.values(drawn).forEach(({draw}) => draw()));
-  return {data, chart, colour, axis};
+  return {data, chart, drawWith, colour, axis};
 })();
