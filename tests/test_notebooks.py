@@ -48,7 +48,9 @@ get_ipython().display_formatter.formatters["image/png"].for_type(Figure, lambda 
 DUMP = """
 import json
 def _axes(axes):
-    bars = {c.get_label(): [[float(y) for y in segment[:, 1]] for segment in c.lines[2][0].get_segments()] for c in axes.containers}
+    def ends(curve):  # of each error bar; where nothing deviates none is drawn
+        return [s[:, 1] for s in curve.lines[2][0].get_segments()] if curve.lines[2] else [[y, y] for y in curve.lines[0].get_ydata()]
+    bars = {c.get_label(): [[float(y) for y in pair] for pair in ends(c)] for c in axes.containers}
     lines = {c.get_label(): c.lines[0] for c in axes.containers} | {l.get_label(): l for l in axes.lines if l.get_label()[0] != "_"}
     data = {label: [[float(v) for v in values] for values in line.get_data()] for label, line in lines.items()}
     violins = [[[float(v) for v in corner] for corner in shape.get_paths()[0].vertices] for shape in axes.collections if shape.get_paths()]

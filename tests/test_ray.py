@@ -185,10 +185,11 @@ def test_a_node_dies_and_nothing_is_lost(tmp_path, data_dir):
 
 
 def test_sigterm_ends_the_tasks_and_a_ray_of_ones_own(tmp_path, data_dir):
+    """Also where it was started in the background of a script, which then ignores SIGINT."""
     pytest.importorskip("ray", reason=NEEDED)
     endless = ["hyper.max_num_epochs=5000", "training.patience=5000"]  # however late the signal comes
     process = start("sweep.py", "--engine=ray", "--experiment_ids=9003", *(f"--set={text}" for text in endless),
-                    f"--results_dir={tmp_path}", f"--data_dir={data_dir}")
+                    f"--results_dir={tmp_path}", f"--data_dir={data_dir}", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     wait_for(lambda: process.poll() is not None or list(tmp_path.glob("laptop/*/metrics.jsonl")))
     begun = children(process.pid)
     process.terminate()

@@ -89,6 +89,7 @@ def work(command, folder, log, threads):
     It must not outlive this process: where a node is lost its raylet and workers die, Ray begins the task anew elsewhere, and an orphan
     would still hold the task's claim and write into the same run.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels with it; a cluster started in the background ignores it
     with open(log, "ab") as said:
         process = subprocess.Popen([sys.executable, "-I", tied.__file__, str(os.getpid()), *command], cwd=folder,
                                    stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment(0, threads, ()),
