@@ -277,12 +277,17 @@ def test_a_theme_colours_charts(chromium, charts):
         assert tab.evaluate(colours) == ["#f0803c", "#e8ebef"]
 
 
+def to_the_second_step(tab):
+    """Moves the slider of the chart "slides"."""
+    tab.wait_for_selector("#slides.js-plotly-plot")
+    tab.focus("#slides")
+    tab.keyboard.press("ArrowRight")
+    until(tab, "document.getElementById('slides').data[0].y[0] === 2")
+
+
 def test_the_arrow_keys_move_a_slider(chromium, charts):
     with opened(chromium, charts) as tab:
-        tab.wait_for_selector("#slides.js-plotly-plot")
-        tab.focus("#slides")
-        tab.keyboard.press("ArrowRight")
-        until(tab, "document.getElementById('slides').data[0].y[0] === 2")
+        to_the_second_step(tab)
         tab.keyboard.press("ArrowRight")  # there is no third
         tab.keyboard.press("ArrowLeft")
         until(tab, "document.getElementById('slides').data[0].y[0] === 1")
@@ -291,10 +296,7 @@ def test_the_arrow_keys_move_a_slider(chromium, charts):
 
 def test_a_slider_stays_where_it_is_when_the_theme_changes(chromium, charts):
     with opened(chromium, charts) as tab:
-        tab.wait_for_selector("#slides.js-plotly-plot")
-        tab.focus("#slides")
-        tab.keyboard.press("ArrowRight")
-        until(tab, "document.getElementById('slides').data[0].y[0] === 2")
+        to_the_second_step(tab)
         tab.emulate_media(color_scheme="dark")
         until(tab, "document.getElementById('slides').layout.font.color === '#e8ebef'")
         until(tab, "document.getElementById('slides').data[0].y[0] === 2")
