@@ -64,11 +64,11 @@ def test_texts_that_are_none(folder):
     assert entries[2].reason == "the loss was no number ?, \U0001f600" and entries[2].reason in page
 
 
-@pytest.mark.parametrize("name", ["a\0b/c", "a\0b", "\ud800/c", "../" * 40 + "etc/passwd"])
+@pytest.mark.parametrize("name", ["a\0b/c", "a\0b", "\ud800/c", "../" * 40 + "etc/none"])
 def test_files_that_cannot_be(folder, name):
     rewritten(path_of(folder, 2) / "train.done.json", lambda marker: marker["files"].update({name: "0" * 64}))
     _, entries, _ = written(folder)
-    assert entries[3].trained and (entries[2].state == "damaged" or name.endswith("passwd"))
+    assert entries[3].trained and entries[2].state == "damaged"
 
 
 @pytest.mark.parametrize("name", ["pipe", "histograms.npz", "provenance.json", "metrics.jsonl"])

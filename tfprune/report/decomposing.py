@@ -52,13 +52,11 @@ def written(found, folder, form="png"):
 
     Figures are of the first MOST of these.
     """
-    tables, drawn = {"decomposing": summary(found)}, {}
+    tables, drawn = {"decomposing": summary(found)} | _tables(found), {}
     if len(found) > MOST:
         print(f"figures are of the first {MOST} of {len(found)} results; tables are of all")
-    for own, drawing in ((found, False), (found[:MOST], True)):
-        for name, table in _tables(own).items():
-            tables |= {} if drawing else {name: table}
-            drawn |= _figures(name, table) if drawing else {}
+    for name, table in _tables(found[:MOST]).items():
+        drawn |= _figures(name, table)
     with_filters = [results for results in found[:MOST] if "indices" in results.commands]
     drawn |= {"class_filters": figures.matrices(with_filters)} if with_filters else {}
     folder = files.writable_folder(folder, "--out")

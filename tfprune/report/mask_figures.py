@@ -21,7 +21,7 @@ def densities(table):
 
 
 def scores(table):
-    """Histograms of magnitudes (`scores.tidy`): in grey before training, the mean over the nets, and in colours after it, of up to SHARES
+    """Histograms of magnitudes (`scores.tidy`): dotted before training, the mean over the nets, and in colours after it, of up to SHARES
     nets, with a marker at the threshold.
     """
     figure, (axes,) = panels(1, table.attrs.get("title", ""))

@@ -20,9 +20,14 @@ STUDY = "hidden_networks"
 UNITS = {"redundancy": "Redundant: 95 % of the variance is in the others", "prunability": "Prunable: 80 % of answers stay without them"}
 
 
+def concerned(runs):
+    """Those of the runs that have masks, and the nets without of the supermasks' study."""
+    return [run for run in runs if is_masked(run) or run.experiment.study == STUDY]
+
+
 def measured(runs):
     """([(run, run)] of nets with masks, and of those without in the supermasks' study; lines of what of them is left out)."""
-    found, left_out = exports.as_registered([run for run in runs if is_masked(run) or run.experiment.study == STUDY])
+    found, left_out = exports.as_registered(concerned(runs))
     found, refused = readable(found, lambda run: _result(run) and [(run, run)])
     return found, left_out + refused
 

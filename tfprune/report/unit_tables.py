@@ -34,6 +34,13 @@ def agreements(run, label, curve=tables.WHOLE_NET, kinds=None, counts=True):
     return tables.with_run(run, label, curve, rows, columns)
 
 
+def correlated_layer(table):
+    """The layer whose correlations are shown of the nets in a table of `tables.of_run`: the second, as in the study's figures, but where
+    a net has one alone.
+    """
+    return int("1" in set(table.layer))
+
+
 def correlations(run, label, curve, cross=0, counts=True):
     """How |r| between a layer's units is distributed on the test set.
 

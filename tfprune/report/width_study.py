@@ -86,7 +86,7 @@ def _perturbations(runs, table, title):
 
 def _correlations(runs, table, title):
     """The same of "correlations": of the nets' second unit layer, as in the study's figures, but where a net has one alone."""
-    layer = int("1" in set(table.layer))
+    layer = unit_tables.correlated_layer(table)
     found = _together(runs, table, VIOLINS, unit_tables.correlations, curve=Curve(layer=layer))
     if not len(found) or found.value.isna().all():
         return {}, {}

@@ -8,7 +8,6 @@ from tfprune.report.mask_figures import named
 from tfprune.report.sections.parts import REDUNDANT, Damaged, curve, grouped, level, log_axis, percent_axis, tall
 from tfprune.report.together import curve_labels
 
-STUDY = "hidden_networks"
 INTRO = ("Subnets of nets whose weights stay as they were drawn: training only finds which of them to keep. How good is a net of random "
          "weights, and what share of them does it need?")
 NOTES = (("redundancy", "Redundant", f"{REDUNDANT} The mean over layers."),
@@ -22,7 +21,7 @@ SHOWN = 4  # nets whose histograms are drawn; others wait in the legend
 
 def section(runs):
     """The section of all trained runs with masks, and of the nets without masks of the supermasks' study; by net and data set."""
-    runs, refused = exports.as_registered([run for run in runs if supermasks.is_masked(run) or run.experiment.study == STUDY])
+    runs, refused = exports.as_registered(supermasks.concerned(runs))
     damaged, parts = Damaged(refused), []
     for number, ((net, data), group) in enumerate(grouped(runs, lambda each: (each.dnn.name, each.dataset.name)).items(), 1):
         parts += _charts(f"supermasks-{number}", f"{net} on {data}", group, damaged)

@@ -68,7 +68,7 @@ def _charts(name, title, runs, damaged, fidelity):
     agreements = damaged.table(runs, labels, unit_tables.agreements)
     if agreements is not None:
         charts += [_perturbation(name, title, agreements, kind, others) for kind in KINDS]
-    layer = int("1" in set(table.layer))  # the second, as in the study's figures, but where a net has one alone
+    layer = unit_tables.correlated_layer(table)
     found = damaged.table(runs, labels, unit_tables.correlations, curve=Curve(layer=layer))
     return [chart for chart in (*charts, None if found is None else _correlations(name, title, found, layer, others)) if chart]
 
